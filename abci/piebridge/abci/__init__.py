@@ -1,0 +1,1 @@
+"""ABCI 2.0: messages, the Application base class and the engines that drive an application."""

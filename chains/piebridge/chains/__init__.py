@@ -1,0 +1,1 @@
+"""Adapters that speak to chains from outside, one interface for all kinds."""

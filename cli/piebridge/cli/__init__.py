@@ -1,0 +1,1 @@
+"""The piebridge command and the local network."""

@@ -1,0 +1,1 @@
+"""Compiled contracts of the hub and the applications, and a loader for them."""

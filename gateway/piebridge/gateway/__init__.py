@@ -1,0 +1,1 @@
+"""Gateways: they listen to chains and carry packets, receipts and proofs between them. Trusted by nobody."""

@@ -1,0 +1,1 @@
+"""The relay chain: an ABCI application that verifies, records and endorses packets."""
