@@ -25,8 +25,11 @@ STORE_STATE = b"state"
 STORE_ENDORSED = b"endorsed"
 """Name of the store for stock clients."""
 
-_STATE_PREFIX = b"s"
-_ENDORSED_PREFIX = b"e"
+STATE_PREFIX = b"s"
+"""First byte of a backend key whose rest is a key of the store ``state``."""
+ENDORSED_PREFIX = b"e"
+"""First byte of a backend key whose rest is a key of the store ``endorsed``."""
+
 _META_HEIGHT = b"m/height"
 _META_APP_HASH = b"m/app_hash"
 _META_UNDO = b"m/undo"
@@ -73,15 +76,15 @@ class MemoryBackend:
 
 
 class Reader(Protocol):
-    """What can be read from the store ``state``, committed or in the making."""
+    """What can be read, committed or in the making."""
 
     def get(self, key: bytes) -> bytes | None:
-        """Return the value of ``key``, or None."""
+        """Return the value of a backend key, or None."""
         ...
 
 
 class Overlay:
-    """Changes above a reader that may be kept or thrown away: a block above the committed state, a transaction above a block."""
+    """Changes above a reader, to be kept or thrown away: a block above committed state, a transaction above a block."""
 
     def __init__(self, below: Reader) -> None:
         """Start without changes."""
@@ -157,8 +160,8 @@ class RelayState:
             ConfigurationError: the values on disk do not hash to the app hash that was committed with them.
         """
         self._backend = backend
-        pairs = {key[1:]: value for key, value in backend.items(_STATE_PREFIX)}
-        endorsed = {key[1:]: value for key, value in backend.items(_ENDORSED_PREFIX)}
+        pairs = {key[1:]: value for key, value in backend.items(STATE_PREFIX)}
+        endorsed = {key[1:]: value for key, value in backend.items(ENDORSED_PREFIX)}
         self._version = _Version(SparseMerkleTree().update(pairs), endorsed)
         self._next: tuple[int, _Version, dict[bytes, bytes | None]] | None = None
         height = backend.get(_META_HEIGHT)
@@ -176,34 +179,28 @@ class RelayState:
         return self._version.app_hash
 
     def get(self, key: bytes) -> bytes | None:
-        """Return a committed value of the store ``state``."""
-        return self._backend.get(_STATE_PREFIX + key)
+        """Return a committed value by its backend key (first byte: the store)."""
+        return self._backend.get(key)
 
-    def get_endorsed(self, key: bytes) -> bytes | None:
-        """Return a committed value of the store ``endorsed``."""
-        return self._version.endorsed.get(key)
-
-    def stage(
-        self, height: int, changes: Mapping[bytes, bytes | None], endorsed: Mapping[bytes, bytes | None]
-    ) -> bytes:
+    def stage(self, height: int, changes: Mapping[bytes, bytes | None]) -> bytes:
         """Compute the next version in memory and return its app hash; a second call replaces the first.
 
         Args:
             height: height of the version.
-            changes: changes of the store ``state``.
-            endorsed: changes of the store ``endorsed``.
+            changes: new values by backend key (first byte: the store); None deletes.
         """
         real = {key: value for key, value in changes.items() if self.get(key) != value}
-        merged = dict(self._version.endorsed)
-        for key, value in endorsed.items():
+        state = {key[1:]: value for key, value in real.items() if key.startswith(STATE_PREFIX)}
+        endorsed = dict(self._version.endorsed)
+        for key, value in real.items():
+            if not key.startswith(ENDORSED_PREFIX):
+                continue
             if value is None:
-                merged.pop(key, None)
+                endorsed.pop(key[1:], None)
             else:
-                merged[key] = value
-        version = _Version(self._version.state.update(real), merged)
-        batch: dict[bytes, bytes | None] = {_STATE_PREFIX + key: value for key, value in real.items()}
-        batch.update({_ENDORSED_PREFIX + key: value for key, value in endorsed.items()})
-        self._next = (height, version, batch)
+                endorsed[key[1:]] = value
+        version = _Version(self._version.state.update(state), endorsed)
+        self._next = (height, version, real)
         return version.app_hash
 
     def commit(self) -> None:
@@ -216,12 +213,12 @@ class RelayState:
         self.height, self._version, self._next = height, version, None
 
     def prove_state(self, key: bytes) -> StateProof:
-        """Prove a committed value of ``state``, or its absence."""
+        """Prove a committed value of ``state``, or its absence, by its key in that store."""
         version = self._version
-        return StateProof(self.get(key), version.state.prove(key), simple_map.prove(version.roots, STORE_STATE))
+        return StateProof(self.get(STATE_PREFIX + key), version.state.prove(key), simple_map.prove(version.roots, STORE_STATE))
 
     def prove_endorsed(self, key: bytes) -> EndorsedProof:
-        """Prove a committed value of ``endorsed``.
+        """Prove a committed value of ``endorsed`` by its key in that store.
 
         Raises:
             KeyError: there is no such key; absence cannot be proved in this store.
