@@ -50,7 +50,7 @@ class PartSetHeader:
             DecodingError: not canonical.
         """
         reader = Reader(body, "part set header")
-        header = cls(reader.ranged(1, 0, MAX_UINT32), reader.bytes(2, (0, HASH_LENGTH)))
+        header = cls(reader.ranged(1, 0, MAX_UINT32), reader.octets(2, (0, HASH_LENGTH)))
         reader.end()
         return header
 
@@ -87,7 +87,7 @@ class BlockId:
             DecodingError: not canonical.
         """
         reader = Reader(body, "block id")
-        block_id = cls(reader.bytes(1, (0, HASH_LENGTH)), reader.message(2, PartSetHeader.decode))
+        block_id = cls(reader.octets(1, (0, HASH_LENGTH)), reader.message(2, PartSetHeader.decode))
         reader.end()
         return block_id
 
@@ -140,9 +140,9 @@ class CommitSig:
         reader = Reader(body, "commit signature")
         signature = cls(
             BlockIdFlag(reader.ranged(1, BlockIdFlag.ABSENT, BlockIdFlag.NIL)),
-            reader.bytes(2, (0, ADDRESS_LENGTH)),
+            reader.octets(2, (0, ADDRESS_LENGTH)),
             reader.message(3, decode_timestamp),
-            reader.bytes(4, range(MAX_SIGNATURE_LENGTH + 1)),
+            reader.octets(4, range(MAX_SIGNATURE_LENGTH + 1)),
         )
         reader.end()
         if signature.flag is BlockIdFlag.ABSENT:

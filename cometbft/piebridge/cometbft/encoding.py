@@ -126,7 +126,7 @@ class Reader:
             raise self._error(f"field {number} is {value}, outside {minimum} to {maximum}")
         return value
 
-    def bytes(self, number: int, lengths: range | tuple[int, ...]) -> bytes:
+    def octets(self, number: int, lengths: range | tuple[int, ...]) -> bytes:
         """Read a bytes field, empty when absent; its length must be one of ``lengths``."""
         value = b""
         if self._take_tag(number, _WIRE_BYTES):
@@ -140,7 +140,7 @@ class Reader:
     def string(self, number: int, max_length: int) -> str:
         """Read a string field of at most ``max_length`` bytes of UTF-8, empty when absent."""
         try:
-            return self.bytes(number, range(max_length + 1)).decode()
+            return self.octets(number, range(max_length + 1)).decode()
         except UnicodeDecodeError as error:
             raise self._error(f"field {number} is not UTF-8") from error
 

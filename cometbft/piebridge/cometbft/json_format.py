@@ -67,11 +67,11 @@ def parse_time(text: object) -> int:
 
 def header_to_json(header: Header) -> dict[str, Any]:
     """Write a header."""
+    version = {"block": str(header.version.block)}
+    if header.version.app:  # Go leaves the zero out here (``omitempty``), unlike everywhere else
+        version["app"] = str(header.version.app)
     return {
-        "version": {
-            "block": str(header.version.block),
-            **({"app": str(header.version.app)} if header.version.app else {}),
-        },
+        "version": version,
         "chain_id": header.chain_id,
         "height": str(header.height),
         "time": format_time(header.time_ns),

@@ -8,8 +8,8 @@ type                      public key             address                        
 ``ed25519``               32 bytes               first 20 bytes of SHA-256         64 bytes, RFC 8032
 ========================  =====================  ================================  ==========================
 
-CometBFT verifies ed25519 by ZIP-215, which accepts a few crafted signatures that RFC 8032 refuses: a header may be valid
-for such a chain and refused here (liveness, not safety). With ``secp256k1eth`` both rules are the same.
+CometBFT verifies ed25519 by ZIP-215, which accepts a few crafted signatures that RFC 8032 refuses: a header may be
+valid for such a chain and refused here (liveness, not safety). With ``secp256k1eth`` both rules are the same.
 
 Source: ``crypto/secp256k1eth/key.go``, ``crypto/ed25519/ed25519.go``, ``crypto/encoding/codec.go`` of CometBFT v0.40.0.
 """
@@ -84,7 +84,7 @@ class PublicKey:
         for key_type, number in _FIELD_NUMBER.items():
             if body[:1] == bytes([number << 3 | 2]):
                 reader = Reader(body, "public key")
-                data = reader.bytes(number, (_LENGTH[key_type],))
+                data = reader.octets(number, (_LENGTH[key_type],))
                 reader.end()
                 return cls(key_type, data)
         raise DecodingError("public key: unknown type or empty")

@@ -2,7 +2,7 @@
 
 Priorities are not hashed, but they decide the proposer, so they follow CometBFT's algorithm to the unit.
 
-Source: ``types/validator_set.go``, ``types/validator.go`` of CometBFT v0.40.0; ``spec/consensus/proposer-selection.md``.
+Source: ``types/validator_set.go``, ``types/validator.go``, ``spec/consensus/proposer-selection.md`` of v0.40.0.
 """
 
 from collections.abc import Iterable, Sequence

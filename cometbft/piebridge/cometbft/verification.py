@@ -1,8 +1,8 @@
 """Light client verification of commits and headers. Pure: the clock's time is an argument.
 
 Two rules carry everything: a header is *signed* when more than 2/3 of the power of its own validators voted for it, and
-it may be *trusted* when its validators are those that a trusted header announced (adjacent), or when at least a third of
-the power of the trusted next validators voted for it too (skipping).
+it may be *trusted* when its validators are those that a trusted header announced (adjacent), or when more than a third
+of the power of the trusted next validators voted for it too (skipping).
 
 Source: ``light/verifier.go``, ``types/validation.go`` of CometBFT v0.40.0; ``spec/light-client/verification``.
 """
