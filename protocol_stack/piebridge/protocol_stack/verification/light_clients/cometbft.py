@@ -13,7 +13,7 @@ proves what it proved, but vouches for no later header.
 Sources: ICS-07; ``light/verifier.go`` of CometBFT v0.40.0; ``docs/protocol/formats.md`` sections 10.1 and 11.1.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from piebridge.cometbft.commit import Commit
@@ -134,19 +134,19 @@ def verify_update(
     )
 
 
-def is_misbehaviour(verified: ConsensusState, known: Mapping[int, ConsensusState], heights: Sequence[int]) -> bool:
-    """Tell whether a verified header contradicts what the client trusts already.
+def is_misbehaviour(verified: ConsensusState, trusted: Iterable[ConsensusState]) -> bool:
+    """Tell whether a verified header cannot be true together with headers that are trusted already.
+
+    It cannot if it is another header of a trusted height, or if heights and times are not in the same order.
 
     Args:
         verified: result of :func:`verify_update`.
-        known: consensus states that the client keeps, by height; only the neighbours of ``verified`` are looked at.
-        heights: their heights, ascending.
+        trusted: consensus states of the client, of its height and of the neighbouring heights at least.
     """
-    height = verified.height_on_source
-    if height in known:
-        return known[height].header_hash != verified.header_hash
-    below = [known[h] for h in heights if h < height][-1:]
-    above = [known[h] for h in heights if h > height][:1]
-    return any(state.time_ns >= verified.time_ns for state in below) or any(
-        state.time_ns <= verified.time_ns for state in above
+    return any(
+        (state.header_hash != verified.header_hash)
+        if state.height_on_source == verified.height_on_source
+        else (state.height_on_source < verified.height_on_source) != (state.time_ns < verified.time_ns)
+        or state.time_ns == verified.time_ns
+        for state in trusted
     )
