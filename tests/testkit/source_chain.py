@@ -69,6 +69,8 @@ class SourceChain:
     blocks: list[EvmBlock] = field(default_factory=list)
     light_blocks: dict[int, LightBlockData] = field(default_factory=dict)
     powers: dict[str, int] = field(default_factory=dict)
+    retired: list[str] = field(default_factory=list)
+    _sets: dict[bytes, ValidatorSet] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.powers = {f"{self.name} validator {i}": 1 for i in range(self.validator_count)}
@@ -119,13 +121,9 @@ class SourceChain:
         )
 
     def _sign_header(self, height: int, app_hash: bytes) -> None:
-        previous = self.light_blocks.get(height - 1)
-        now = self._members()
-        # Whoever changes ``powers`` changes the set announced by the header that is made next.
-        self.light_blocks[height] = self.signed(
-            self.header_at(height, app_hash, self.now_seconds * NANOSECONDS, next_validators=now),
-            previous_next=previous,
-        )
+        # Whoever changes ``powers`` changes the set that the header made next announces.
+        header = self.header_at(height, app_hash, self.now_seconds * NANOSECONDS, next_validators=self._members())
+        self.light_blocks[height] = self.signed(header)
 
     def header_at(
         self,
@@ -135,7 +133,7 @@ class SourceChain:
         next_validators: ValidatorSet,
     ) -> Header:
         previous = self.light_blocks.get(height - 1)
-        validators = next_validators if previous is None else self._set_named(previous.header.next_validators_hash)
+        validators = next_validators if previous is None else self._sets[previous.header.next_validators_hash]
         return Header(
             version=Version(),
             chain_id=self.chain_id,
@@ -153,19 +151,14 @@ class SourceChain:
             proposer_address=validators.validators[0].address,
         )
 
-    _sets: dict[bytes, ValidatorSet] = field(default_factory=dict)
-
-    def _set_named(self, hash_: bytes) -> ValidatorSet:
-        return self._sets[hash_]
-
-    def signed(self, header: Header, previous_next: LightBlockData | None = None) -> LightBlockData:
+    def signed(self, header: Header) -> LightBlockData:
         """Sign a header with all keys of its validators."""
         members = self._members()
         self._sets.setdefault(members.hash(), members)
         validators = self._sets[header.validators_hash]
         keys = {
             PublicKey(SECP256K1_ETH, public_key_of(private_key(name))).address: private_key(name)
-            for name in self.powers
+            for name in (*self.powers, *self.retired)
         }
         block_id = BlockId(header.hash(), PartSetHeader(1, sha256(header.hash())))
         unsigned = Commit(
