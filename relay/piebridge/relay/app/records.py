@@ -4,6 +4,7 @@ import struct
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
+from piebridge.protocol_stack.transaction.atp import AbortReason, RecordState
 from piebridge.protocol_stack.verification.light_clients.cometbft import ClientParameters, ConsensusState
 
 
@@ -153,6 +154,25 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptValue:
+    """A chain value of a hub's outbox that was authenticated."""
+
+    value: bytes
+    """Chain value, 32 bytes."""
+    block_number: int
+    """Source block at which it was proven; what a closed registration proved later does not count."""
+
+    def encode(self) -> bytes:
+        """Encode the record."""
+        return struct.pack(">32sQ", self.value, self.block_number)
+
+    @classmethod
+    def decode(cls, data: bytes) -> "KeptValue":
+        """Decode the record."""
+        return cls(*struct.unpack(">32sQ", data))
+
+
+@dataclass(frozen=True, slots=True)
 class ClientRecord:
     """A light client."""
 
@@ -254,40 +274,14 @@ class PacketRecord:
 _PACKET = struct.Struct(">136s32sQ?QQBQ??")
 
 
-class TransactionState(IntEnum):
-    """State of a transaction on its relay chain; 2 and 3 are the verdict bits."""
-
-    OPEN = 1
-    """Its request is on its way; the destination decides."""
-    COMMIT = 2
-    """Verdict: it happened."""
-    ABORT = 3
-    """Verdict: it did not and never will."""
-
-
-class AbortCode(IntEnum):
-    """Why a transaction has its verdict, for people; 1 to 5 are the receipt codes (formats, section 6.2)."""
-
-    LATE = 16
-    """The request reached the relay chain at or after its deadline."""
-    REFUSED = 17
-    """The relay chain could not serve the request."""
-    STATUS_COMMITTED = 18
-    """The destination's status bits say committed."""
-    STATUS_ABORTED = 19
-    """The destination's status bits say aborted."""
-    NEVER_EXECUTED = 20
-    """The destination's status bits are 00 after execExpiry or after its hub was closed."""
-
-
 @dataclass(frozen=True, slots=True)
 class TransactionRecord:
     """A transaction of the LAST_AGENT policy."""
 
-    state: TransactionState
-    """State, written to a verdict once."""
-    code: int
-    """Receipt code or :class:`AbortCode` of the verdict; 0 while open."""
+    state: RecordState
+    """OPEN, or the verdict, which is written once."""
+    reason: AbortReason
+    """Why it was aborted, for people."""
     origin: int
     """Registration of the origin."""
     nonce: int
@@ -303,7 +297,7 @@ class TransactionRecord:
         """Encode the record."""
         return _TRANSACTION.pack(
             self.state,
-            self.code,
+            self.reason,
             self.origin,
             self.nonce,
             self.packet_id,
@@ -314,8 +308,8 @@ class TransactionRecord:
     @classmethod
     def decode(cls, data: bytes) -> "TransactionRecord":
         """Decode the record."""
-        state, *rest = _TRANSACTION.unpack(data)
-        return cls(TransactionState(state), *rest)
+        state, reason, *rest = _TRANSACTION.unpack(data)
+        return cls(RecordState(state), AbortReason(reason), *rest)
 
 
 _TRANSACTION = struct.Struct(">BBIQ32sQ?")

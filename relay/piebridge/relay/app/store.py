@@ -3,12 +3,14 @@
 from collections.abc import Callable
 from typing import TypeVar
 
+from piebridge.protocol_stack.identifiers import Lane
 from piebridge.protocol_stack.verification.light_clients.cometbft import ConsensusState
 from piebridge.relay.app import keys
 from piebridge.relay.app.records import (
     ChainRecord,
     ClientRecord,
     EntryRecord,
+    KeptValue,
     MessageRecord,
     PacketRecord,
     Progress,
@@ -81,17 +83,17 @@ class View:
         """Number and chain value that were folded last of a hub's outbox, or None."""
         return self._decoded(keys.cursor(registration, outbox_relay), _decode_head)
 
-    def kept_value(self, registration: int, outbox_relay: int, number: int) -> bytes | None:
+    def kept_value(self, registration: int, outbox_relay: int, number: int) -> KeptValue | None:
         """Chain value of a hub's outbox that was authenticated before, or None."""
-        return self._reader.get(keys.kept(registration, outbox_relay, number))
+        return self._decoded(keys.kept(registration, outbox_relay, number), KeptValue.decode)
 
-    def is_recorded(self, lane: bytes, sequence: int) -> bool:
+    def is_recorded(self, lane: Lane, sequence: int) -> bool:
         """Whether a packet was recorded."""
         return self._bit(keys.recorded(lane, sequence), sequence)
 
-    def is_receipt_opened(self, lane: bytes, sequence: int) -> bool:
+    def is_receipt_opened(self, lane: Lane, sequence: int) -> bool:
         """Whether a packet's receipt was opened."""
-        return self._bit(keys.opened(lane, sequence), sequence)
+        return self._bit(keys.receipt_opened(lane, sequence), sequence)
 
     def _bit(self, key: bytes, sequence: int) -> bool:
         word = self._reader.get(key)
@@ -101,11 +103,11 @@ class View:
         """Record of a packet, or None."""
         return self._decoded(keys.packet(packet_id), PacketRecord.decode)
 
-    def packet_at(self, lane: bytes, sequence: int) -> bytes | None:
+    def packet_at(self, lane: Lane, sequence: int) -> bytes | None:
         """Id of the packet that was recorded at a place, or None."""
-        return self._reader.get(keys.sequence(lane, sequence))
+        return self._reader.get(keys.packet_at(lane, sequence))
 
-    def passed(self, lane: bytes) -> int:
+    def passed(self, lane: Lane) -> int:
         """Last sequence of an ordered lane up to which everything was acknowledged."""
         return int.from_bytes(self._reader.get(keys.passed(lane)) or b"", "big")
 
@@ -175,13 +177,13 @@ class Store(View):
         """Write what was folded last of a hub's outbox."""
         self.set(keys.cursor(registration, outbox_relay), _encode_head(number, value))
 
-    def set_recorded(self, lane: bytes, sequence: int, *, value: bool = True) -> None:
+    def set_recorded(self, lane: Lane, sequence: int, *, value: bool = True) -> None:
         """Set (or clear) the recorded bit of a packet."""
         self._set_bit(keys.recorded(lane, sequence), sequence, value)
 
-    def set_receipt_opened(self, lane: bytes, sequence: int, *, value: bool = True) -> None:
+    def set_receipt_opened(self, lane: Lane, sequence: int, *, value: bool = True) -> None:
         """Set (or clear) the receipt-opened bit of a packet."""
-        self._set_bit(keys.opened(lane, sequence), sequence, value)
+        self._set_bit(keys.receipt_opened(lane, sequence), sequence, value)
 
     def _set_bit(self, key: bytes, sequence: int, value: bool) -> None:
         word = int.from_bytes(self.get(key) or b"", "big")
