@@ -191,9 +191,13 @@ class Store(View):
         word = word | mask if value else word & ~mask
         self.set(key, word.to_bytes(_HASH_LENGTH, "big") if word else None)
 
-    def set_packet(self, packet_id: bytes, record: PacketRecord) -> None:
-        """Write the record of a packet."""
-        self.set(keys.packet(packet_id), record.encode())
+    def set_packet_at(self, lane: Lane, sequence: int, packet_id: bytes | None) -> None:
+        """Write (or forget) which packet was recorded at a place."""
+        self.set(keys.packet_at(lane, sequence), packet_id)
+
+    def set_packet(self, packet_id: bytes, record: PacketRecord | None) -> None:
+        """Write (or forget) the record of a packet."""
+        self.set(keys.packet(packet_id), None if record is None else record.encode())
 
     def set_transaction(self, tx_id: bytes, record: TransactionRecord) -> None:
         """Write the record of a transaction."""
@@ -203,13 +207,27 @@ class Store(View):
         """Write the head of the outbox toward a destination."""
         self.set(keys.endorsed_head(destination), _encode_head(number, value))
 
-    def set_entry(self, destination: int, number: int, record: EntryRecord) -> None:
-        """Write an entry of an outbox."""
-        self.set(keys.entry(destination, number), record.encode())
+    def set_outbox_base(self, destination: int, number: int) -> None:
+        """Write the number of the oldest entry of an outbox that is kept."""
+        self.set(keys.outbox(destination), number.to_bytes(8, "big"))
+
+    def set_entry(self, destination: int, number: int, record: EntryRecord | None) -> None:
+        """Write (or drop) an entry of an outbox."""
+        self.set(keys.entry(destination, number), None if record is None else record.encode())
+
+    def set_passed(self, lane: Lane, sequence: int) -> None:
+        """Write up to which sequence an ordered lane is acknowledged."""
+        self.set(keys.passed(lane), sequence.to_bytes(8, "big"))
 
     def set_message(self, destination: int, number: int, record: MessageRecord | None) -> None:
         """Write (or drop) the message of an entry."""
         self.set(keys.message(destination, number), None if record is None else record.encode())
+
+    def acknowledge_message(self, destination: int, number: int) -> None:
+        """Count one item of a message as acknowledged and drop the message with its last one."""
+        message = self.message(destination, number)
+        if message is not None:
+            self.set_message(destination, number, None if message.remaining == 1 else message.with_one_less())
 
 
 def _encode_head(number: int, value: bytes) -> bytes:
