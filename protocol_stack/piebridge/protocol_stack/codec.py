@@ -1,7 +1,7 @@
 """Strict reading and writing of fixed-width big-endian fields.
 
 :class:`Reader` never returns fewer bytes than asked for and knows whether anything is left over. The functions
-``u8`` ... ``u128`` are its counterparts: they refuse a value that does not fit, so that nothing is ever encoded shortened.
+``u8`` ... ``u128`` are its counterparts: they refuse a value that does not fit, so nothing is encoded shortened.
 """
 
 from collections.abc import Callable, Sequence

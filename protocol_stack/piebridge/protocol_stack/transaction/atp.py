@@ -1,8 +1,8 @@
 """ATP, policy LAST_AGENT: the destination executes and commits in one step, and its write-once receipt decides.
 
 The relay chain keeps one record per transaction. :data:`TRANSITIONS` is that record's whole life: a request opens it,
-the destination's evidence closes it, and nothing else does. In particular the relay chain has no time-out of its own after
-OPEN: it would let the source take back what the destination has executed.
+the destination's evidence closes it, and nothing else does. In particular the relay chain has no time-out of its own
+after OPEN: it would let the source take back what the destination has executed.
 """
 
 from enum import Enum, Flag, IntEnum
