@@ -162,7 +162,7 @@ class EmbeddedEngine:
             EngineError: there is no such block.
         """
         stored = self.block(height)
-        validators = self.validators(height)
+        validators = self.validators(height).without_rotation()
         return LightBlock(SignedHeader(stored.block.header, stored.seen_commit), validators)
 
     def block(self, height: int) -> StoredBlock:
