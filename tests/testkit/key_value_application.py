@@ -1,4 +1,4 @@
-"""A small ABCI application for tests of engines: ``key=value`` transactions, durable in one file, simple-map app hash."""
+"""A small ABCI application for tests of engines: ``key=value`` transactions in one durable file."""
 
 import json
 import os
