@@ -47,7 +47,8 @@ bench: ## measure; writes bench/results/*.json (BENCH=name runs one)
 
 soak: ## long campaigns, resumable: make soak SEED=7 MINUTES=60; adds a line to soak/ledger.jsonl
 	$(SET_UP) dev
-	@PYTHONPATH=tests $(BIN)/python -m soak --seed $(SEED) --minutes $(MINUTES)
+	@PYTHONPATH=tests $(BIN)/python -m soak --seed $(SEED) --minutes $(MINUTES) \
+	  $(if $(CAMPAIGN),--campaign $(CAMPAIGN)) $(if $(ROUND_SEED),--round-seed $(ROUND_SEED))
 
 lock: ## renew the pins after a change of dependencies (UPGRADE=1: to the newest that fit)
 	$(SET_UP) dev

@@ -1,9 +1,7 @@
-"""Proves that a target needs nothing but Python, make, git and coreutils: a fresh clone of HEAD, an empty HOME, an empty environment.
+"""Proves that a target needs nothing but Python, make, git and coreutils: fresh clone, empty HOME, empty environment.
 
 Usage: bare_machine.py TARGET [VARIABLE=value ...]. Standard library only. Exit status is that of make.
 """
-
-from __future__ import annotations
 
 import shutil
 import subprocess
@@ -14,13 +12,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 
-COREUTILS = (
-    "[ arch b2sum base32 base64 basename basenc cat chgrp chmod chown cksum comm cp csplit cut date dd df dir dircolors dirname du echo env "
-    "expand expr factor false fmt fold groups head hostid id install join link ln logname ls md5sum mkdir mkfifo mknod mktemp mv nice nl "
-    "nohup nproc numfmt od paste pathchk pinky pr printenv printf ptx pwd readlink realpath rm rmdir runcon seq sha1sum sha224sum sha256sum "
-    "sha384sum sha512sum shred shuf sleep sort split stat stdbuf stty sum sync tac tail tee test timeout touch tr true truncate tsort tty "
-    "uname unexpand uniq unlink users vdir wc who whoami yes"
-).split()
+COREUTILS = """
+[ arch b2sum base32 base64 basename basenc cat chgrp chmod chown cksum comm cp csplit cut date dd df dir
+dircolors dirname du echo env expand expr factor false fmt fold groups head hostid id install join link ln
+logname ls md5sum mkdir mkfifo mknod mktemp mv nice nl nohup nproc numfmt od paste pathchk pinky pr printenv
+printf ptx pwd readlink realpath rm rmdir runcon seq sha1sum sha224sum sha256sum sha384sum sha512sum shred
+shuf sleep sort split stat stdbuf stty sum sync tac tail tee test timeout touch tr true truncate tsort tty
+uname unexpand uniq unlink users vdir wc who whoami yes
+""".split()
 """All programs of GNU coreutils."""
 
 
@@ -41,7 +40,7 @@ def bare_path(folder: Path) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Clones HEAD, runs `make TARGET` there twice, says how long each took; returns the exit status of the first that fails."""
+    """Clones HEAD, runs `make TARGET` there twice, says how long each took; returns the first status that is not 0."""
     with tempfile.TemporaryDirectory(prefix="piebridge-bare-") as scratch:
         place = Path(scratch)
         home, clone = place / "home", place / "piebridge"
@@ -51,9 +50,17 @@ def main(arguments: list[str]) -> int:
         for attempt in ("first", "second"):
             started = time.monotonic()
             done = subprocess.run(
-                ["make", *arguments], cwd=clone, env={"HOME": str(home), "PATH": str(place / "bin")}, check=False, stdin=subprocess.DEVNULL
+                ["make", *arguments],
+                cwd=clone,
+                env={"HOME": str(home), "PATH": str(place / "bin")},
+                check=False,
+                stdin=subprocess.DEVNULL,
             )
-            print(f"bare machine: {attempt} make {' '.join(arguments)}: status {done.returncode}, {time.monotonic() - started:.1f} s", flush=True)
+            print(
+                f"bare machine: {attempt} make {' '.join(arguments)}: "
+                f"status {done.returncode}, {time.monotonic() - started:.1f} s",
+                flush=True,
+            )
             if done.returncode != 0:
                 return done.returncode
     return 0

@@ -1,11 +1,9 @@
 """Prepares what a make target needs: virtual environment, locked packages, toolchains. Standard library only.
 
-Every step leaves a stamp that holds the hash of what it was made from, so a second run only compares a few hashes, and an
-interrupted run goes on where it stopped. Nothing here names a package index: pip, npm and go use whatever the machine or the
-environment configures.
+Every step leaves a stamp that holds the hash of what it was made from, so a second run only compares a few hashes,
+and an interrupted run goes on where it stopped. Nothing here names a package index: pip, npm and go use whatever the
+machine or the environment configures.
 """
-
-from __future__ import annotations
 
 import argparse
 import contextlib
@@ -18,11 +16,8 @@ import subprocess
 import sys
 import sysconfig
 import time
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
@@ -94,10 +89,12 @@ def write_stamp(stamp: Path, key: str) -> None:
 def tool_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """Returns the environment for pip, npm and go: the caller's, with our tools first on the path.
 
-    Node is told to trust the machine's certificates and npm to read the machine's configuration, both of which a Node that comes
-    as a wheel does not do by itself; pip and go do.
+    Node is told to trust the machine's certificates and npm to read the machine's configuration, both of which a Node
+    that comes as a wheel does not do by itself; pip and go do.
     """
-    environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")}
+    environment = {
+        name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
+    }
     environment["PATH"] = os.pathsep.join([str(VENV / "bin"), os.environ.get("PATH", os.defpath)])
     environment.setdefault("PIP_DISABLE_PIP_VERSION_CHECK", "1")
     environment.setdefault("NODE_USE_SYSTEM_CA", "1")
@@ -108,7 +105,12 @@ def tool_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 def run_step(
-    title: str, command: Sequence[str | Path], *, log: str, registry: str | None = None, extra: Mapping[str, str] | None = None
+    title: str,
+    command: Sequence[str | Path],
+    *,
+    log: str,
+    registry: str | None = None,
+    extra: Mapping[str, str] | None = None,
 ) -> None:
     """Runs one command with its output in a log file, and says every few seconds that it is still at work.
 
@@ -126,14 +128,17 @@ def run_step(
     path.parent.mkdir(parents=True, exist_ok=True)
     say(f"{title} ...")
     started = time.monotonic()
-    with path.open("wb") as output, subprocess.Popen(
-        [str(part) for part in command],
-        cwd=ROOT,
-        env=tool_environment(extra),
-        stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=subprocess.STDOUT,
-    ) as process:
+    with (
+        path.open("wb") as output,
+        subprocess.Popen(
+            [str(part) for part in command],
+            cwd=ROOT,
+            env=tool_environment(extra),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        ) as process,
+    ):
         try:
             status = _wait_with_heartbeat(process, title, started, path)
         except BaseException:
@@ -144,7 +149,9 @@ def run_step(
         return
     text = path.read_text(errors="replace")
     if registry is not None and _UNREACHABLE.search(text):
-        raise SetUpError(f"{title}: {registry} does not answer; check the network and its configuration (details: {_shown(path)})")
+        raise SetUpError(
+            f"{title}: {registry} does not answer; check the network and its configuration (details: {_shown(path)})"
+        )
     for line in text.splitlines()[-20:]:
         print(f"    {line}", file=sys.stderr)
     raise SetUpError(f"{title}: failed with status {status} (whole output: {_shown(path)})")
@@ -165,7 +172,7 @@ def _shown(path: Path) -> str:
 
 
 def environment_key() -> str:
-    """Returns what decides whether the virtual environment as a whole must be made anew: interpreter, place and locks."""
+    """Returns what decides whether the virtual environment must be made anew: interpreter, place and locks."""
     return digest(sys.version, sysconfig.get_platform(), str(ROOT), LOCKS["runtime"], LOCKS["dev"])
 
 
@@ -207,7 +214,20 @@ def prepare_packages(profile: str) -> None:
     count = sum(1 for line in lock.read_text().splitlines() if "==" in line and not line.startswith((" ", "#")))
     run_step(
         f"{count} Python packages ({_shown(lock)})",
-        [PYTHON, "-m", "pip", "install", "--require-hashes", "--only-binary", ":all:", "--no-deps", "--progress-bar", "off", "-r", lock],
+        [
+            PYTHON,
+            "-m",
+            "pip",
+            "install",
+            "--require-hashes",
+            "--only-binary",
+            ":all:",
+            "--no-deps",
+            "--progress-bar",
+            "off",
+            "-r",
+            lock,
+        ],
         log=f"pip-{profile}",
         registry="the Python package index (pip)",
     )
@@ -219,7 +239,17 @@ def prepare_project() -> None:
     """Installs the project itself, editable: a .pth file and the `piebridge` command."""
     if is_current(STAMPS / "project", project_key()):
         return
-    command = [PYTHON, "-m", "pip", "install", "--no-deps", "--no-build-isolation", "--no-index", "--editable", ROOT]
+    command: list[str | Path] = [
+        PYTHON,
+        "-m",
+        "pip",
+        "install",
+        "--no-deps",
+        "--no-build-isolation",
+        "--no-index",
+        "--editable",
+        ROOT,
+    ]
     run_step("project", command, log="pip-project")
     write_stamp(STAMPS / "project", project_key())
 
@@ -230,7 +260,7 @@ def prepare_node() -> None:
     link(VENV / "bin" / "node", node)
     stamp = NODE_MODULES / ".set-up"
     if not is_current(stamp, node_key()):
-        command = [node, NPM_CLI, "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
+        command: list[str | Path] = [node, NPM_CLI, "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
         run_step("anvil, forge, cast and solc (npm ci)", command, log="npm", registry="the npm registry")
         write_stamp(stamp, node_key())
     for tool in FOUNDRY_TOOLS:
@@ -238,13 +268,16 @@ def prepare_node() -> None:
         if binary is not None:
             link(VENV / "bin" / tool, binary)
         elif shutil.which(tool) is None:
-            # npm leaves out an optional package without a word, both on a platform it is not made for and when its download fails.
+            # npm leaves out an optional package without a word: on a platform it is not made for, and when its download
+            # fails.
             stamp.unlink()
-            raise SetUpError(f"{tool} is missing: npm has no package of it for this platform, or could not download it; install Foundry")
+            raise SetUpError(
+                f"{tool} is missing: npm has no package for this platform, or could not download it; install Foundry"
+            )
 
 
 def prepare_cometbft() -> None:
-    """Builds CometBFT from the Go module proxy into .cache/bin (about 3 to 4 minutes on two cores) and links it into the environment."""
+    """Builds CometBFT from its Go module into .cache/bin (3 to 4 minutes on two cores) and links it from there."""
     binary = CACHE / "bin" / "cometbft"
     stamp = CACHE / "bin" / ".cometbft"
     if not (binary.exists() and is_current(stamp, cometbft_key())):
@@ -314,7 +347,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("profile", choices=("runtime", "dev", "cometbft"))
     profile = parser.parse_args(arguments).profile
     if sys.version_info[:2] not in SUPPORTED_PYTHONS:
-        say(f"PieBridge is developed on Python 3.11 or 3.12, this is {sys.version.split()[0]}; call make PYTHON=/path/to/python3.11")
+        say(f"Python 3.11 or 3.12 is needed, this is {sys.version.split()[0]}: make PYTHON=/path/to/python3.11")
         return 1
     try:
         with only_one_at_a_time():
