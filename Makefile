@@ -51,7 +51,7 @@ soak: ## long campaigns, resumable: make soak SEED=7 MINUTES=60; adds a line to 
 	  $(if $(CAMPAIGN),--campaign $(CAMPAIGN)) $(if $(ROUND_SEED),--round-seed $(ROUND_SEED))
 
 lock: ## renew the pins after a change of dependencies (UPGRADE=1: to the newest that fit)
-	$(SET_UP) dev
+	@test -x $(BIN)/uv || $(PYTHON) scripts/set_up.py dev   # not always: a lock that no longer fits must not stop its own renewal
 	@$(BIN)/python scripts/lock.py $(if $(UPGRADE),--upgrade)
 
 fmt: ## format everything in place

