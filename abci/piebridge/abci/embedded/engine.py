@@ -32,6 +32,7 @@ from piebridge.abci.embedded.mempool import Mempool, MempoolLimits
 from piebridge.abci.embedded.state import EngineState
 from piebridge.abci.embedded.store import EngineStore, StoredBlock
 from piebridge.abci.messages import (
+    CheckTxKind,
     CheckTxResponse,
     CommitVote,
     FinalizeBlockRequest,
@@ -143,6 +144,11 @@ class EmbeddedEngine:
         with self._halt_on_error():
             return self.mempool.submit(tx)
 
+    def check_tx(self, tx: bytes) -> CheckTxResponse:
+        """Ask the application about a transaction without offering it to the mempool."""
+        with self._halt_on_error():
+            return self.application.check_tx(tx, CheckTxKind.NEW)
+
     def query(self, validator_index: int, request: QueryRequest) -> QueryResponse:
         """Ask what the validator with this index (in the order of the keys) answers."""
         return self._query_handlers[validator_index](request)
@@ -162,7 +168,7 @@ class EmbeddedEngine:
             EngineError: there is no such block.
         """
         stored = self.block(height)
-        validators = self.validators(height)
+        validators = self.validators(height).without_rotation()
         return LightBlock(SignedHeader(stored.block.header, stored.seen_commit), validators)
 
     def block(self, height: int) -> StoredBlock:
