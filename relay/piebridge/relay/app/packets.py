@@ -10,16 +10,14 @@ from dataclasses import dataclass
 from enum import Enum
 
 from piebridge.protocol_stack.header import KIND_REQUEST, Header
+from piebridge.protocol_stack.packet import packet_id
 from piebridge.protocol_stack.transaction.atp import Input
+from piebridge.protocol_stack.transport.outbox import Form, HeaderEntry, PacketEntry
 from piebridge.protocol_stack.verification.base import Method
 from piebridge.relay.app import retention, transactions
 from piebridge.relay.app.context import Context, Events, OutgoingMessage, event
 from piebridge.relay.app.records import ChainRecord, LifeCycle, PacketRecord
 from piebridge.relay.app.store import View
-
-FORM_PACKET = 1
-"""Form of a packet in a range of this relay chain's outbox."""
-
 
 class Decision(Enum):
     """What becomes of a packet entry."""
@@ -36,19 +34,25 @@ class Decision(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class PacketEntry:
-    """A packet of a proven range, its header accepted by the stack."""
+class ProvenPacket:
+    """A packet of a proven range whose header the stack accepts."""
 
-    header: Header
-    """Header."""
-    header_bytes: bytes
-    """Its 136 bytes."""
-    body: bytes | None
-    """Body, or None where only its hash came."""
-    body_hash: bytes
-    """H(body), 32 bytes."""
     packet_id: bytes
     """Packet id, 32 bytes."""
+    header: Header
+    """Header."""
+    body_hash: bytes
+    """H(body), 32 bytes."""
+    body: bytes | None
+    """Body, or None where only its hash came."""
+
+    @classmethod
+    def of(cls, entry: PacketEntry | HeaderEntry) -> "ProvenPacket":
+        """Take over an entry of a range."""
+        if isinstance(entry, HeaderEntry):
+            return cls(packet_id(entry.header.encode(), entry.body_hash), entry.header, entry.body_hash, None)
+        packet = entry.packet
+        return cls(packet.packet_id, packet.header, packet.body_hash, packet.body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,34 +67,34 @@ class Origin:
     """How many blocks of that chain are known to stand on the entry's block; negative for a block yet to come."""
 
 
-def open_packet(ctx: Context, origin: Origin, entry: PacketEntry) -> tuple[Decision, Events]:
+def open_packet(ctx: Context, origin: Origin, packet: ProvenPacket) -> tuple[Decision, Events]:
     """Open a packet entry: decide what becomes of it, and do so."""
-    decision = decide(ctx.store, ctx.time_seconds, origin, entry)
+    decision = decide(ctx.store, ctx.time_seconds, origin, packet)
     if decision in (Decision.FOREIGN, Decision.DUPLICATE, Decision.WAIT):
-        return decision, [event("entry_skipped", packet_id=entry.packet_id, reason=decision.value)]
-    _record(ctx, entry, is_carried=decision is Decision.CARRY)
-    header = entry.header
+        return decision, [event("entry_skipped", packet_id=packet.packet_id, reason=decision.value)]
+    _record(ctx, packet, is_carried=decision is Decision.CARRY)
+    header = packet.header
     events = [
         event(
             "packet_recorded",
-            packet_id=entry.packet_id,
+            packet_id=packet.packet_id,
             lane=header.lane.encode(),
             sequence=header.transport.sequence,
             decision=decision.value,
         )
     ]
     if decision is Decision.REPEAT:
-        transactions.entomb(ctx, entry.packet_id, header)
+        transactions.entomb(ctx, packet.packet_id, header)
     elif header.transaction.kind == KIND_REQUEST:
-        events.extend(transactions.begin(ctx, entry.packet_id, header, _input(ctx.store, decision, header)))
+        events.extend(transactions.begin(ctx, packet.packet_id, header, _input(ctx.store, decision, header)))
     if decision is Decision.CARRY:
-        _carry(ctx, entry)
+        _carry(ctx, packet)
     return decision, events
 
 
-def decide(view: View, time_seconds: int, origin: Origin, entry: PacketEntry) -> Decision:
+def decide(view: View, time_seconds: int, origin: Origin, packet: ProvenPacket) -> Decision:
     """Say what becomes of a packet entry at this moment. Reads only."""
-    relay, header, source = view.relay, entry.header, origin.chain
+    relay, header, source = view.relay, packet.header, origin.chain
     lane, transaction = header.lane, header.transaction
     # WHO: an entry that speaks for another is as good as bare.
     if (lane.domain, lane.source, lane.relay) != (relay.domain, source.registration, origin.outbox_relay):
@@ -101,22 +105,23 @@ def decide(view: View, time_seconds: int, origin: Origin, entry: PacketEntry) ->
     if origin.depth < source.depth:
         return Decision.WAIT
     if transaction.kind == KIND_REQUEST:
-        return _decide_request(view, time_seconds, origin, entry)
-    return _decide_free(view, time_seconds, origin, entry)
+        return _decide_request(view, time_seconds, origin, packet)
+    return _decide_free(view, time_seconds, origin, packet)
 
 
-def _decide_request(view: View, time_seconds: int, origin: Origin, entry: PacketEntry) -> Decision:
-    relay, header = view.relay, entry.header
+def _decide_request(view: View, time_seconds: int, origin: Origin, packet: ProvenPacket) -> Decision:
+    relay, header = view.relay, packet.header
     if transactions.find(view, header) is not None:
         return Decision.REPEAT
     if time_seconds >= header.transaction.deadline:
         return Decision.LATE if origin.depth >= header.verification.depth else Decision.WAIT
-    if entry.body is None or relay.paused:
+    if packet.body is None or relay.paused:
         return Decision.WAIT
     servable = (
         relay.life_cycle is LifeCycle.ACTIVE
+        and origin.chain.is_open
         and view.open_chain(header.lane.destination) is not None
-        and len(entry.body) <= relay.body_bytes_max
+        and len(packet.body) <= relay.body_bytes_max
         and _meets_demands(origin.chain, header)
     )
     if not servable:
@@ -124,11 +129,11 @@ def _decide_request(view: View, time_seconds: int, origin: Origin, entry: Packet
     return Decision.CARRY if origin.depth >= header.verification.depth else Decision.WAIT
 
 
-def _decide_free(view: View, time_seconds: int, origin: Origin, entry: PacketEntry) -> Decision:
-    relay, header = view.relay, entry.header
+def _decide_free(view: View, time_seconds: int, origin: Origin, packet: ProvenPacket) -> Decision:
+    relay, header = view.relay, packet.header
     if (
-        entry.body is None
-        or len(entry.body) > relay.body_bytes_max
+        packet.body is None
+        or len(packet.body) > relay.body_bytes_max
         or relay.paused
         or view.open_chain(header.lane.destination) is None
     ):
@@ -167,23 +172,23 @@ def _input(view: View, decision: Decision, header: Header) -> Input:
     return Input.REQUEST_REFUSED if member else Input.REQUEST_REFUSED_NO_MEMBER
 
 
-def _record(ctx: Context, entry: PacketEntry, *, is_carried: bool) -> None:
-    store, header = ctx.store, entry.header
+def _record(ctx: Context, packet: ProvenPacket, *, is_carried: bool) -> None:
+    store, header = ctx.store, packet.header
     sequence = header.transport.sequence
     store.set_recorded(header.lane, sequence)
-    store.set_packet_at(header.lane, sequence, entry.packet_id)
-    store.set_packet(entry.packet_id, PacketRecord(entry.header_bytes, entry.body_hash, ctx.height, is_carried))
-    retention.remember_packet(store, ctx.time_seconds, entry.packet_id)
+    store.set_packet_at(header.lane, sequence, packet.packet_id)
+    store.set_packet(packet.packet_id, PacketRecord(packet.header.encode(), packet.body_hash, ctx.height, is_carried))
+    retention.remember_packet(store, ctx.time_seconds, packet.packet_id)
 
 
-def _carry(ctx: Context, entry: PacketEntry) -> None:
-    assert entry.body is not None, "only a whole packet is carried"
+def _carry(ctx: Context, packet: ProvenPacket) -> None:
+    assert packet.body is not None, "only a whole packet is carried"
     ctx.outgoing.append(
         OutgoingMessage(
-            destination=entry.header.lane.destination,
-            form=FORM_PACKET,
-            content=entry.header_bytes + entry.body,
-            message_id=entry.packet_id,
-            packet_id=entry.packet_id,
+            destination=packet.header.lane.destination,
+            form=Form.PACKET,
+            content=packet.header.encode() + packet.body,
+            message_id=packet.packet_id,
+            packet_id=packet.packet_id,
         )
     )

@@ -111,7 +111,7 @@ def _forget_entries(store: Store, destination: int) -> None:
     assert head is not None, "an entry was made in this outbox"
     for _ in range(2):
         # The head itself stays: its chain value is where the next entry begins.
-        if number >= head[0] or store.message(destination, number) is not None:
+        if number >= head.number or store.message(destination, number) is not None:
             break
         store.set_entry(destination, number, None)
         number += 1

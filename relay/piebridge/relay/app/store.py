@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from piebridge.protocol_stack.identifiers import Lane
+from piebridge.protocol_stack.transport.outbox import OutboxHead
 from piebridge.protocol_stack.verification.light_clients.cometbft import ConsensusState
 from piebridge.relay.app import keys
 from piebridge.relay.app.records import (
@@ -79,9 +80,9 @@ class View:
         """Consensus state of a client at a height, or None."""
         return self._decoded(keys.consensus(registration, height), decode_consensus)
 
-    def cursor(self, registration: int, outbox_relay: int) -> tuple[int, bytes] | None:
-        """Number and chain value that were folded last of a hub's outbox, or None."""
-        return self._decoded(keys.cursor(registration, outbox_relay), _decode_head)
+    def cursor(self, registration: int, outbox_relay: int) -> OutboxHead | None:
+        """What was folded last of a hub's outbox, or None."""
+        return self._decoded(keys.cursor(registration, outbox_relay), OutboxHead.decode)
 
     def kept_value(self, registration: int, outbox_relay: int, number: int) -> KeptValue | None:
         """Chain value of a hub's outbox that was authenticated before, or None."""
@@ -115,9 +116,9 @@ class View:
         """Record of a transaction, or None."""
         return self._decoded(keys.transaction(tx_id), TransactionRecord.decode)
 
-    def outbox_head(self, destination: int) -> tuple[int, bytes] | None:
-        """Number and chain value of the head of the outbox toward a destination, or None."""
-        return self._decoded(keys.endorsed_head(destination), _decode_head)
+    def outbox_head(self, destination: int) -> OutboxHead | None:
+        """Head of the outbox toward a destination, or None."""
+        return self._decoded(keys.endorsed_head(destination), OutboxHead.decode)
 
     def outbox_base(self, destination: int) -> int:
         """Number of the oldest entry of an outbox that is kept, from 1."""
@@ -173,9 +174,9 @@ class Store(View):
         """Write a consensus state."""
         self.set(keys.consensus(registration, state.height_on_source), encode_consensus(state))
 
-    def set_cursor(self, registration: int, outbox_relay: int, number: int, value: bytes) -> None:
+    def set_cursor(self, registration: int, outbox_relay: int, head: OutboxHead) -> None:
         """Write what was folded last of a hub's outbox."""
-        self.set(keys.cursor(registration, outbox_relay), _encode_head(number, value))
+        self.set(keys.cursor(registration, outbox_relay), head.encode())
 
     def set_recorded(self, lane: Lane, sequence: int, *, value: bool = True) -> None:
         """Set (or clear) the recorded bit of a packet."""
@@ -203,9 +204,9 @@ class Store(View):
         """Write the record of a transaction."""
         self.set(keys.transaction(tx_id), record.encode())
 
-    def set_outbox_head(self, destination: int, number: int, value: bytes) -> None:
+    def set_outbox_head(self, destination: int, head: OutboxHead) -> None:
         """Write the head of the outbox toward a destination."""
-        self.set(keys.endorsed_head(destination), _encode_head(number, value))
+        self.set(keys.endorsed_head(destination), head.encode())
 
     def set_outbox_base(self, destination: int, number: int) -> None:
         """Write the number of the oldest entry of an outbox that is kept."""
@@ -228,11 +229,3 @@ class Store(View):
         message = self.message(destination, number)
         if message is not None:
             self.set_message(destination, number, None if message.remaining == 1 else message.with_one_less())
-
-
-def _encode_head(number: int, value: bytes) -> bytes:
-    return number.to_bytes(8, "big") + value
-
-
-def _decode_head(data: bytes) -> tuple[int, bytes]:
-    return int.from_bytes(data[:8], "big"), data[8:]

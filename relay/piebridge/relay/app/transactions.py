@@ -8,7 +8,8 @@ from dataclasses import replace
 from piebridge.protocol_stack.header import Header
 from piebridge.protocol_stack.packet import packets_hash, transaction_id
 from piebridge.protocol_stack.transaction.atp import Effect, Input, RecordState, advance
-from piebridge.relay.app.context import Context, Events, OriginVerdict, ParticipantVerdict, event
+from piebridge.protocol_stack.verdicts import OriginVerdict, ParticipantVerdict, Verdict
+from piebridge.relay.app.context import Context, Events, OutgoingOriginVerdict, OutgoingParticipantVerdict, event
 from piebridge.relay.app.records import TransactionRecord
 from piebridge.relay.app.store import View
 
@@ -73,15 +74,18 @@ def entomb(ctx: Context, packet_id: bytes, header: Header) -> None:
     """Send an ABORT to the destination of a request, where it leaves a tombstone, if that is an open member."""
     lane = header.lane
     if ctx.store.open_chain(lane.destination) is not None:
-        sequence = header.transport.sequence
-        ctx.outgoing.append(ParticipantVerdict(lane.destination, packet_id, lane.source, lane.channel, sequence))
+        tombstone = ParticipantVerdict(lane.source, lane.channel, header.transport.sequence, Verdict.ABORT)
+        ctx.outgoing.append(OutgoingParticipantVerdict(lane.destination, tombstone, packet_id))
 
 
 def _write(ctx: Context, tx_id: bytes, record: TransactionRecord, header: Header, effects: Effect) -> Events:
     ctx.store.set_transaction(tx_id, record)
     if Effect.VERDICT_TO_ORIGIN in effects and ctx.store.open_chain(record.origin) is not None:
-        named = packets_hash([record.packet_id]) if record.state is RecordState.ABORT else None
-        ctx.outgoing.append(OriginVerdict(record.origin, tx_id, record.nonce, named))
+        if record.state is RecordState.ABORT:
+            verdict = OriginVerdict(record.nonce, Verdict.ABORT, packets_hash([record.packet_id]))
+        else:
+            verdict = OriginVerdict(record.nonce, Verdict.COMMIT)
+        ctx.outgoing.append(OutgoingOriginVerdict(record.origin, verdict, tx_id))
     if Effect.VERDICT_TO_DESTINATION in effects:
         entomb(ctx, record.packet_id, header)
     return [event("transaction", tx_id=tx_id, state=record.state.name, reason=record.reason.name)]
