@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+
 from piebridge.abci.messages import CheckTxKind, FinalizeBlockRequest
 from piebridge.crypto.signature import address_of_private_key, sign_recoverable
 from piebridge.protocol_stack.governor_relay_bodies import GatewayQuota, Gateways, NoOp

@@ -1,6 +1,7 @@
 """What validators sign, and what they never sign (security row O5)."""
 
 import pytest
+
 from piebridge.abci.messages import CODE_OK, QueryRequest
 from piebridge.crypto.errors import VerificationError
 from piebridge.crypto.signature import recover_address

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+
 from piebridge.abci.messages import CODE_OK, CheckTxKind
 from piebridge.crypto.signature import public_key_of
 from piebridge.protocol_stack.governor_hub_bodies import RelayLifeCycle

@@ -1,9 +1,10 @@
-"""A hostile gateway at the door HUB_RANGE: whatever it does to a range or proof, nothing moves (security rows O1, O2)."""
+"""A hostile gateway brings ranges: whatever it does to them, nothing moves (security rows O1, O2)."""
 
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+
 from piebridge.crypto.errors import ProtocolError
 from piebridge.protocol_stack.authentication import KeptAuthentication
 from piebridge.protocol_stack.governor_relay_bodies import CloseChain, Freeze
@@ -17,7 +18,6 @@ from piebridge.protocol_stack.transport.outbox import (
 )
 from piebridge.protocol_stack.verification.base import Method
 from piebridge.relay.app.admission import Code
-from testkit.hub_model import HubModel
 from testkit.relay_world import RelayWorld, two_chains
 
 
@@ -256,9 +256,9 @@ def _flip_bits(world: RelayWorld, step: int) -> int:
     for bit in range(0, 8 * len(body), step):
         changed = bytearray(body)
         changed[bit // 8] ^= 1 << bit % 8
-        transaction = RelayTransaction(
-            TransactionKind.HUB_RANGE, 1, 1, world.height + 1, bit, bytes(changed)
-        ).signed(lambda digest: sign_recoverable(digest, GATEWAY))
+        transaction = RelayTransaction(TransactionKind.HUB_RANGE, 1, 1, world.height + 1, bit, bytes(changed)).signed(
+            lambda digest: sign_recoverable(digest, GATEWAY)
+        )
         [result] = world.finalize(transaction.encode()).tx_results
         assert result.code in (Code.INVALID, Code.REFUSED), f"bit {bit}"
         tried += 1

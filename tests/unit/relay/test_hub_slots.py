@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+
 from piebridge.protocol_stack import commitment
 from piebridge.protocol_stack.commitment import SlotBase
 from piebridge.protocol_stack.governor_relay_bodies import CloseChain
@@ -50,6 +51,11 @@ def show(world: RelayWorld, hub: HubModel, *names: SlotName) -> int:
 
 def status_of(world: RelayWorld, packet: Packet) -> SlotName:
     return world.hubs[20].status_name(packet.lane.source, 1, packet.lane.channel, packet.sequence)
+
+
+def with_bits(key: bytes, bits: int) -> SlotName:
+    """Name a status word by a key with more bits set."""
+    return SlotName(SlotBase.STATUS, (int.from_bytes(key, "big") | bits).to_bytes(32, "big"))
 
 
 def waits(world: RelayWorld, destination: int, number: int) -> bool:
@@ -204,11 +210,11 @@ def test_end_of_an_ordered_lane_acknowledges_all_before_it(world: RelayWorld) ->
     [
         SlotName(SlotBase.STATUS, commitment.status_key(2, 10, 1, 0, 1)),
         SlotName(SlotBase.STATUS, commitment.status_key(1, 10, 2, 0, 1)),
-        SlotName(SlotBase.STATUS, (1 << 255 | int.from_bytes(commitment.status_key(1, 10, 1, 0, 1), "big")).to_bytes(32, "big")),
-        SlotName(SlotBase.STATUS, (int.from_bytes(commitment.status_key(1, 10, 1, 0, 0), "big") | (1 << 64) - 1).to_bytes(32, "big")),
+        with_bits(commitment.status_key(1, 10, 1, 0, 1), 1 << 255),
+        with_bits(commitment.status_key(1, 10, 1, 0, 0), (1 << 64) - 1),
         SlotName(SlotBase.SEEN, commitment.seen_key(2, 10, 0, 1)),
     ],
-)  # fmt: skip
+)
 def test_words_of_other_domains_relay_chains_or_impossible_pages_do_nothing(
     world: RelayWorld, packet: Packet, name: SlotName
 ) -> None:

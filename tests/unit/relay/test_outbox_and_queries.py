@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 from piebridge.abci.messages import CODE_OK, QueryRequest, QueryResponse
 from piebridge.crypto import simple_map
 from piebridge.crypto.simple_map import ValueOperator

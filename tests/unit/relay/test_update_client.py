@@ -1,11 +1,11 @@
 from dataclasses import replace
 
 import pytest
+
 from piebridge.abci.messages import CODE_OK
 from piebridge.cometbft.commit import CommitSig
 from piebridge.protocol_stack.governor_relay_bodies import NewCheckpoint
 from piebridge.protocol_stack.relay_messages import UpdateClient
-from piebridge.protocol_stack.verification.light_clients import cometbft
 from piebridge.relay.app.admission import Code
 from testkit.hub_model import TRUSTING_PERIOD_SECONDS, HubModel
 from testkit.relay_world import RelayWorld, two_chains
@@ -133,7 +133,6 @@ def test_expired_client_is_started_again_by_a_checkpoint(world: RelayWorld) -> N
 def test_client_keeps_the_newest_heights_only(world: RelayWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     from piebridge.relay.app import clients
 
-    assert clients.KEPT_HEIGHTS_MAX == cometbft.KEPT_HEIGHTS_MAX
     monkeypatch.setattr(clients, "KEPT_HEIGHTS_MAX", 3)
     hub = world.hubs[10]
     world.must(several(hub, (3, 4), (4, 5), (5, 6), (6, 7)))
