@@ -1,15 +1,15 @@
-"""What a block holds besides its header: logs, outcomes of transactions, their roots, and the bytes they are stored in."""
+"""What a block holds besides its header: logs, outcomes of transactions, their roots, their stored form."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import rlp
-from eth_bloom import BloomFilter
-from eth_hash.auto import keccak
-from trie import HexaryTrie
+import rlp  # type: ignore[import-untyped]
+from eth_bloom.bloom import BloomFilter
+from trie.hexary import HexaryTrie
 
 from piebridge.crypto.errors import DecodingError
+from piebridge.crypto.hash import keccak256
 from piebridge.evm_chain.header import EvmHeader
 from piebridge.evm_chain.transaction import SignedTransaction, TransactionType
 
@@ -145,14 +145,14 @@ def block_size_bytes(header: EvmHeader, transactions: Sequence[SignedTransaction
 
 def create_address(sender: bytes, nonce: int) -> bytes:
     """Address of the contract that a creating transaction makes, 20 bytes."""
-    return bytes(keccak(rlp.encode([sender, nonce]))[12:])
+    return bytes(keccak256(rlp.encode([sender, nonce]))[12:])
 
 
 def _log_fields(log: Log) -> list[Any]:
     return [log.address, list(log.topics), log.data]
 
 
-def _outcome(item: Any) -> Outcome:
+def _outcome(item: list[Any]) -> Outcome:
     succeeded, gas_used, price, sender, contract_address, logs = item
     return Outcome(
         succeeded=succeeded == b"\x01",

@@ -23,7 +23,7 @@ M     "head"                      CometBFT height of the last Commit, number of 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-import rlp
+import rlp  # type: ignore[import-untyped]
 
 from piebridge.evm_chain.block import EvmBlock, Outcome, decode_outcomes, encode_outcomes
 from piebridge.evm_chain.header import EvmHeader, decode_header
@@ -50,6 +50,7 @@ class ChainDatabase:
     """Typed access to the committed chain. Reading is safe from any thread."""
 
     def __init__(self, store: KeyValueStore) -> None:
+        """Read the head from a store, which may be empty."""
         self._store = store
         self._head = self._load_head()
 
@@ -102,7 +103,7 @@ class ChainDatabase:
         return _optional_integer(self._store.get(b"C" + _number(number)))
 
     def number_at_cometbft_height(self, height: int) -> int | None:
-        """Number of the newest EVM block at a committed CometBFT height: the one that is the app hash of ``height + 1``.
+        """Number of the newest EVM block at a committed CometBFT height; its hash is the app hash of ``height + 1``.
 
         None where the height is not committed yet.
         """

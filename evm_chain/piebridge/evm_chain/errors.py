@@ -51,6 +51,7 @@ class InvalidTransaction(ProtocolError):
     """A transaction that may not be included. It has no effect: no fee, no nonce."""
 
     def __init__(self, code: RejectionCode, message: str) -> None:
+        """Refuse with a stable code and a text for people."""
         super().__init__(message)
         self.code = code
         """Stable reason."""

@@ -1,21 +1,20 @@
 """The EVM: everything of py-evm that this chain uses, behind types of our own. No other file imports py-evm.
 
-py-evm is no longer developed, its last fork is Prague; this file is what a successor has to offer. It uses py-evm's state,
-opcodes and fee accounting. Headers, transactions, receipts and their validity are our own, for two reasons:
-py-evm's receipt subtracts refunds from a sum that already holds EIP-7623's floor, so gas used could differ from what was
-paid; and a transaction that is invalid must be named by one of our codes, not by the text of an exception.
+py-evm is no longer developed and its last fork is Prague: this file is what a successor has to offer. It uses py-evm's
+state, opcodes and fee accounting. Headers, transactions, receipts and their validity are our own, for two reasons:
+py-evm's receipt subtracts refunds from a sum that already holds EIP-7623's floor, so gas used could differ from what
+was paid; and a transaction that is invalid must be named by one of our codes, not by the text of an exception.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 from eth.abc import AtomicWriteBatchAPI, ComputationAPI, StateAPI
 from eth.db.backends.base import BaseAtomicDB
 from eth.exceptions import OutOfGas, Revert
 from eth.vm.execution_context import ExecutionContext
-from eth.vm.forks.prague.state import PragueState
+from eth.vm.forks.prague.state import PragueState, PragueTransactionExecutor
 from eth.vm.message import Message
 
 from piebridge.evm_chain.block import (
@@ -283,6 +282,7 @@ class Simulation:
     """Tries messages on one state; each leaves it as it was. Not for several threads at once."""
 
     def __init__(self, state: StateAPI) -> None:
+        """Made by ``EvmExecutor.simulation``."""
         self._state = state
 
     def balance(self, address: bytes) -> int:
@@ -306,7 +306,7 @@ class Simulation:
         self._state.lock_changes()
         snapshot = self._state.snapshot()
         try:
-            executor = self._state.get_transaction_executor()
+            executor = PragueTransactionExecutor(self._state)
             message = _call_message(self._state, executor, request, request.gas_limit - invocation.intrinsic_gas)
             computation = executor.build_computation(message, invocation)  # type: ignore[arg-type]
             gas_used, refund = _gas_used(computation, request.gas_limit, request.data)
@@ -410,7 +410,7 @@ def _check_with_state(
 
 def _run(state: StateAPI, environment: BlockEnvironment, transaction: SignedTransaction) -> Outcome:
     invocation = _transaction_invocation(transaction)
-    executor = state.get_transaction_executor()
+    executor = PragueTransactionExecutor(state)
     message = executor.build_evm_message(invocation)  # type: ignore[arg-type]
     computation = executor.build_computation(message, invocation)  # type: ignore[arg-type]
     executor.finalize_computation(invocation, computation)  # type: ignore[arg-type]
@@ -471,7 +471,7 @@ def _call_invocation(request: CallRequest) -> _Invocation:
     )
 
 
-def _call_message(state: StateAPI, executor: Any, request: CallRequest, gas: int) -> Message:
+def _call_message(state: StateAPI, executor: PragueTransactionExecutor, request: CallRequest, gas: int) -> Message:
     """The outermost message, as py-evm's executor makes it of a transaction, without buying gas."""
     nonce = state.get_nonce(request.sender)  # type: ignore[arg-type]
     state.increment_nonce(request.sender)  # type: ignore[arg-type]

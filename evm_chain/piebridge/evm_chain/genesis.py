@@ -114,7 +114,7 @@ def parse_genesis(app_state: bytes) -> EvmGenesis:
         document = json.loads(app_state)
     except (ValueError, RecursionError) as error:
         raise ConfigurationError(f"app_state of the genesis document is not JSON: {error}") from error
-    _require_keys(document, "app_state", {"alloc", "base_fee_per_gas", "chain_id", "fee_recipient", "gas_limit"})
+    document = _object(document, "app_state", {"alloc", "base_fee_per_gas", "chain_id", "fee_recipient", "gas_limit"})
     if not isinstance(document["alloc"], dict):
         raise ConfigurationError("app_state.alloc must be an object of accounts by address")
     alloc = {
@@ -142,44 +142,45 @@ def _account_document(account: GenesisAccount) -> dict[str, Any]:
     }
 
 
-def _parse_account(address: str, account: Any) -> GenesisAccount:
+def _parse_account(address: str, account: object) -> GenesisAccount:
     where = f"app_state.alloc[{address}]"
-    _require_keys(account, where, {"balance", "code", "nonce", "storage"})
-    code = _bytes(account["code"], f"{where}.code", None)
+    fields = _object(account, where, {"balance", "code", "nonce", "storage"})
+    code = _bytes(fields["code"], f"{where}.code", None)
     if len(code) > _CODE_SIZE_MAX_BYTES:
         raise ConfigurationError(f"{where}.code has {len(code)} bytes, at most {_CODE_SIZE_MAX_BYTES} (EIP-170)")
-    if not isinstance(account["storage"], dict):
+    if not isinstance(fields["storage"], dict):
         raise ConfigurationError(f"{where}.storage must be an object of values by slot")
     slots = {
         _quantity(slot, f"{where}.storage key", 256): _quantity(value, f"{where}.storage[{slot}]", 256)
-        for slot, value in account["storage"].items()
+        for slot, value in fields["storage"].items()
     }
-    if len(slots) != len(account["storage"]):
+    if len(slots) != len(fields["storage"]):
         raise ConfigurationError(f"{where}.storage names a slot twice")
-    nonce = _quantity(account["nonce"], f"{where}.nonce", 63)
+    nonce = _quantity(fields["nonce"], f"{where}.nonce", 63)
     return GenesisAccount(
-        balance=_quantity(account["balance"], f"{where}.balance", 255),
+        balance=_quantity(fields["balance"], f"{where}.balance", 255),
         code=code,
         nonce=max(nonce, 1) if code else nonce,
         storage=tuple(sorted((slot, value) for slot, value in slots.items() if value)),
     )
 
 
-def _require_keys(document: Any, where: str, keys: set[str]) -> None:
+def _object(document: object, where: str, keys: set[str]) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise ConfigurationError(f"{where} must be a JSON object")
     if document.keys() != keys:
         wrong = sorted(document.keys() ^ keys)
         raise ConfigurationError(f"{where} must have exactly the keys {sorted(keys)}; missing or unknown: {wrong}")
+    return document
 
 
-def _plain_integer(value: Any, where: str, least: int, most: int) -> int:
+def _plain_integer(value: object, where: str, least: int, most: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
         raise ConfigurationError(f"{where} must be an integer from {least} to {most}, not {value!r}")
     return value
 
 
-def _quantity(value: Any, where: str, bits: int) -> int:
+def _quantity(value: object, where: str, bits: int) -> int:
     if not isinstance(value, str) or not re.fullmatch("0x[0-9a-fA-F]{1,64}", value):
         raise ConfigurationError(f"{where} must be a hexadecimal quantity such as 0x1f, not {value!r}")
     number = int(value, 16)
@@ -188,7 +189,7 @@ def _quantity(value: Any, where: str, bits: int) -> int:
     return number
 
 
-def _bytes(value: Any, where: str, length: int | None) -> bytes:
+def _bytes(value: object, where: str, length: int | None) -> bytes:
     if not isinstance(value, str) or not re.fullmatch("0x([0-9a-fA-F]{2})*", value):
         raise ConfigurationError(f"{where} must be hexadecimal bytes such as 0x00ff")
     decoded = bytes.fromhex(value[2:])

@@ -3,10 +3,10 @@
 from dataclasses import astuple, dataclass, fields
 from typing import Any
 
-import rlp
-from eth_hash.auto import keccak
+import rlp  # type: ignore[import-untyped]
 
 from piebridge.crypto.errors import DecodingError
+from piebridge.crypto.hash import keccak256
 
 EMPTY_TRIE_ROOT = bytes.fromhex("56e81f171bcc55a6ff8345e692c0f86e5b48e01b996cadc001622fb5e363b421")
 """Root of a Merkle-Patricia trie without entries."""
@@ -79,7 +79,7 @@ class EvmHeader:
     @property
     def hash(self) -> bytes:
         """Block hash, 32 bytes."""
-        return bytes(keccak(self.encode()))
+        return keccak256(self.encode())
 
 
 def decode_header(encoded: bytes) -> EvmHeader:

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import rlp
-from eth_hash.auto import keccak
-from trie import HexaryTrie
+import rlp  # type: ignore[import-untyped]
+from trie.hexary import HexaryTrie
 
+from piebridge.crypto.hash import keccak256
 from piebridge.evm_chain.header import EMPTY_TRIE_ROOT
 
 EMPTY_CODE_HASH = bytes.fromhex("c5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470")
@@ -55,12 +55,13 @@ class StateReader:
     """Accounts of one committed state. Reads what it is asked for and no more."""
 
     def __init__(self, read_node: Callable[[bytes], bytes | None], state_root: bytes) -> None:
+        """Read below a state root, with a function that gives a trie node or code by its hash."""
         self._nodes = _Nodes(read_node)
-        self._accounts = HexaryTrie(self._nodes, state_root)  # type: ignore[arg-type]
+        self._accounts = HexaryTrie(self._nodes, state_root)
 
     def account(self, address: bytes) -> Account:
         """Account of an address."""
-        encoded = self._accounts[keccak(address)]
+        encoded = self._accounts[keccak256(address)]
         if not encoded:
             return Account()
         nonce, balance, storage_root, code_hash = rlp.decode(encoded)
@@ -81,12 +82,12 @@ class StateReader:
         trie = self._storage_trie(account)
         return AccountProof(
             account=account,
-            nodes=_proof(self._accounts, keccak(address)),
+            nodes=_proof(self._accounts, keccak256(address)),
             storage=tuple(StorageProof(slot, _value(trie, slot), _proof(trie, _key(slot))) for slot in slots),
         )
 
     def _storage_trie(self, account: Account) -> HexaryTrie:
-        return HexaryTrie(self._nodes, account.storage_root)  # type: ignore[arg-type]
+        return HexaryTrie(self._nodes, account.storage_root)
 
 
 class _Nodes:
@@ -106,7 +107,7 @@ class _Nodes:
 
 
 def _key(slot: int) -> bytes:
-    return keccak(slot.to_bytes(32, "big"))
+    return keccak256(slot.to_bytes(32, "big"))
 
 
 def _value(trie: HexaryTrie, slot: int) -> int:
@@ -116,5 +117,5 @@ def _value(trie: HexaryTrie, slot: int) -> int:
 
 def _proof(trie: HexaryTrie, key: bytes) -> tuple[bytes, ...]:
     """Nodes on the way to a key. One shorter than a hash stands inside its parent and is no element of its own."""
-    nodes = [rlp.encode(node) for node in trie.get_proof(key)]
+    nodes = [rlp.encode(node) for node in trie.get_proof(key)]  # type: ignore[no-untyped-call]
     return tuple(node for index, node in enumerate(nodes) if index == 0 or len(node) >= 32)

@@ -34,6 +34,7 @@ class MemoryStore:
     """A store that ends with the process. For tests and chains that nobody will miss."""
 
     def __init__(self) -> None:
+        """Start empty."""
         self._entries: dict[bytes, bytes] = {}
 
     def get(self, key: bytes) -> bytes | None:
@@ -86,6 +87,7 @@ class RocksStore:
     def keys(self, first: bytes, prefix: bytes) -> Iterator[bytes]:
         """Keys from ``first`` on with ``prefix``, ascending."""
         for key in self._database.keys(from_key=first):
+            assert isinstance(key, bytes), "raw mode gives bytes"
             if not key.startswith(prefix):
                 return
             yield key

@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 
-import coincurve
-import rlp
-from eth_hash.auto import keccak
+import rlp  # type: ignore[import-untyped]
 
+from piebridge.crypto.errors import VerificationError
+from piebridge.crypto.hash import keccak256
+from piebridge.crypto.signature import recover_address
 from piebridge.evm_chain.errors import InvalidTransaction, RejectionCode
 
 SIZE_MAX_BYTES = 135_168
@@ -24,7 +25,6 @@ NONCE_MAX = 2**64 - 2
 """EIP-2681."""
 
 _DELEGATION_PREFIX = b"\xef\x01\x00"
-_SECP256K1_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 _UINT64_MAX = 2**64 - 1
 
 _GAS_TRANSACTION = 21_000
@@ -229,6 +229,7 @@ class TransactionDecoder:
     _CACHE_MAX_BYTES = 64 * 1024 * 1024
 
     def __init__(self, chain_id: int) -> None:
+        """Decode for one chain, by its EIP-155 chain id."""
         self.chain_id = chain_id
         """The chain that transactions must be signed for."""
         self._cache: OrderedDict[bytes, SignedTransaction] = OrderedDict()
@@ -273,6 +274,8 @@ def _decode_typed(kind: TransactionType, raw: bytes, chain_id: int) -> SignedTra
     priority_fee, fee = _integer(items[2]), _integer(items[1 + fee_fields])
     gas_limit, to, value, data, access_list, y_parity, r, s = items[2 + fee_fields :]
     parity = _integer(y_parity)
+    if parity > 1:
+        raise _malformed("y parity is neither 0 nor 1")
     return _finish(
         raw, bytes([kind]) + rlp.encode(items[:-3]), kind, chain_id, nonce, fee, priority_fee, _integer(gas_limit),
         to, value, data, _access_list(access_list), parity, parity, r, s,
@@ -288,14 +291,14 @@ def _finish(
     fee: int,
     priority_fee: int,
     gas_limit: int,
-    to: Any,
-    value: Any,
-    data: Any,
+    to: object,
+    value: object,
+    data: object,
     access_list: AccessList,
     y_parity: int,
     v: int,
-    r_bytes: Any,
-    s_bytes: Any,
+    r_bytes: object,
+    s_bytes: object,
 ) -> SignedTransaction:
     if not isinstance(to, bytes) or len(to) not in (0, 20):
         raise _malformed("recipient is neither empty nor 20 bytes")
@@ -308,7 +311,7 @@ def _finish(
     r, s = _integer(r_bytes), _integer(s_bytes)
     return SignedTransaction(
         raw=raw,
-        hash=keccak(raw),
+        hash=keccak256(raw),
         type=kind,
         chain_id=chain_id,
         nonce=nonce,
@@ -323,19 +326,15 @@ def _finish(
         v=v,
         r=r,
         s=s,
-        sender=_recover(keccak(signed), y_parity, r, s),
+        sender=_recover(keccak256(signed), y_parity, r, s),
     )
 
 
 def _recover(digest: bytes, y_parity: int, r: int, s: int) -> bytes:
-    if y_parity not in (0, 1) or not 0 < r < _SECP256K1_ORDER or not 0 < s <= _SECP256K1_ORDER // 2:
-        raise InvalidTransaction(RejectionCode.BAD_SIGNATURE, "invalid transaction v, r, s values")
-    signature = r.to_bytes(32, "big") + s.to_bytes(32, "big") + bytes([y_parity])
     try:
-        key = coincurve.PublicKey.from_signature_and_message(signature, digest, hasher=None)
-    except Exception as error:  # coincurve raises a plain Exception where no point can be recovered
-        raise InvalidTransaction(RejectionCode.BAD_SIGNATURE, "signature recovers no public key") from error
-    return bytes(keccak(key.format(compressed=False)[1:])[12:])
+        return recover_address(digest, r.to_bytes(32, "big") + s.to_bytes(32, "big") + bytes([27 + y_parity]))
+    except VerificationError as error:
+        raise InvalidTransaction(RejectionCode.BAD_SIGNATURE, f"invalid sender: {error}") from error
 
 
 def _rlp_list(encoded: bytes, length: int) -> list[Any]:
@@ -351,13 +350,13 @@ def _rlp_list(encoded: bytes, length: int) -> list[Any]:
     return items
 
 
-def _integer(item: Any) -> int:
+def _integer(item: object) -> int:
     if not isinstance(item, bytes) or len(item) > 32 or item[:1] == b"\x00":
         raise _malformed("an integer is a list, longer than 32 bytes or has leading zeros")
     return int.from_bytes(item, "big")
 
 
-def _access_list(item: Any) -> AccessList:
+def _access_list(item: object) -> AccessList:
     if not isinstance(item, list):
         raise _malformed("access list is not a list")
     entries = []
@@ -371,7 +370,7 @@ def _access_list(item: Any) -> AccessList:
     return tuple(entries)
 
 
-def _is_bytes_of(item: Any, length: int) -> bool:
+def _is_bytes_of(item: object, length: int) -> bool:
     return isinstance(item, bytes) and len(item) == length
 
 
