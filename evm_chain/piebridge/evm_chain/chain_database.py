@@ -127,6 +127,10 @@ class ChainDatabase:
                 return
             yield number
 
+    def has_log(self, address_or_topic: bytes, number: int) -> bool:
+        """Whether a block has a log of an address (20 bytes) or topic (32)."""
+        return self._store.get(_log_key(address_or_topic) + _number(number)) is not None
+
     def ancestor_hashes(self, number: int) -> Iterator[bytes]:
         """Hashes of block ``number`` and its ancestors, newest first (BLOCKHASH)."""
         while number >= 0:

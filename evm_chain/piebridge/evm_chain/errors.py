@@ -43,7 +43,9 @@ class RejectionCode(IntEnum):
     """The sender has as many waiting transactions as one sender may have."""
     REPLACED = 16
     """A transaction of the same sender and nonce with higher fees waits."""
-    EXECUTION_FAULT = 17
+    ALREADY_KNOWN = 17
+    """This very transaction waits already."""
+    EXECUTION_FAULT = 18
     """The EVM implementation failed on this transaction. Deterministic; worth a bug report."""
 
 

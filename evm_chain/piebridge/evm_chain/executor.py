@@ -476,7 +476,7 @@ def _call_message(state: StateAPI, executor: PragueTransactionExecutor, request:
     nonce = state.get_nonce(request.sender)  # type: ignore[arg-type]
     state.increment_nonce(request.sender)  # type: ignore[arg-type]
     if request.to:
-        code, delegate = executor.get_code_at_address(request.to)
+        code, delegate = executor.get_code_at_address(request.to)  # type: ignore[arg-type]
         create = None
     else:
         code, delegate = request.data, None
