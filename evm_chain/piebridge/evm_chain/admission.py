@@ -52,19 +52,35 @@ class Senders:
 
 
 class PendingTransactions:
-    """The transactions that this node's mempool holds, by sender and nonce. Starts anew at each Commit."""
+    """The transactions that this node's mempool holds, by sender and nonce.
+
+    At each Commit those remain that are still due; the engine then rechecks every transaction of its mempool. One that
+    was neither rechecked nor new between two Commits has left the mempool without a word and is forgotten.
+    """
 
     def __init__(self, senders: Senders, rules: BlockRules) -> None:
         """Start empty on the state of the last Commit."""
-        self._replaced: dict[bytes, tuple[bytes, int]] = {}
-        self.reset(senders, rules)
-
-    def reset(self, senders: Senders, rules: BlockRules) -> None:
-        """Forget what waits; the engine rechecks each transaction of its mempool and so tells again."""
         self._senders = senders
         self._rules = rules
         self._waiting: dict[bytes, dict[int, SignedTransaction]] = {}
         self._by_hash: dict[bytes, SignedTransaction] = {}
+        self._replaced: dict[bytes, tuple[bytes, int]] = {}
+        self._confirmed: set[bytes] = set()
+
+    def reset(self, senders: Senders, rules: BlockRules) -> None:
+        """Go on from the state of a new Commit."""
+        self._senders = senders
+        self._rules = rules
+        remaining: dict[bytes, dict[int, SignedTransaction]] = {}
+        for sender, waiting in self._waiting.items():
+            nonce = senders.account(sender)[0]
+            while (transaction := waiting.get(nonce)) is not None and transaction.hash in self._confirmed:
+                remaining.setdefault(sender, {})[nonce] = transaction
+                nonce += 1
+        self._waiting = remaining
+        still = {transaction.hash for waiting in remaining.values() for transaction in waiting.values()}
+        self._by_hash = {key: transaction for key, transaction in self._by_hash.items() if key in still}
+        self._confirmed = set()
         self._replaced = {
             transaction_hash: (sender, nonce)
             for transaction_hash, (sender, nonce) in self._replaced.items()
@@ -82,9 +98,10 @@ class PendingTransactions:
             InvalidTransaction: it may not wait (any more).
         """
         if transaction.hash in self._by_hash:
-            if recheck:
-                return
-            raise InvalidTransaction(RejectionCode.ALREADY_KNOWN, "already known")
+            if not recheck:
+                raise InvalidTransaction(RejectionCode.ALREADY_KNOWN, "already known")
+            self._recheck(transaction)
+            return
         if recheck and transaction.hash in self._replaced:
             raise InvalidTransaction(RejectionCode.REPLACED, "replaced by a transaction with higher fees")
         check_without_state(transaction, self._rules.gas_limit)
@@ -102,6 +119,7 @@ class PendingTransactions:
         self._replaced.pop(transaction.hash, None)
         self._waiting.setdefault(transaction.sender, {})[transaction.nonce] = transaction
         self._by_hash[transaction.hash] = transaction
+        self._confirmed.add(transaction.hash)
 
     def next_nonce(self, sender: bytes) -> int:
         """Nonce after all waiting transactions of a sender."""
@@ -118,6 +136,25 @@ class PendingTransactions:
     def is_replaced(self, transaction_hash: bytes) -> bool:
         """Whether a transaction of the mempool has been replaced by another."""
         return transaction_hash in self._replaced
+
+    def _recheck(self, transaction: SignedTransaction) -> None:
+        """Judge a transaction that stayed by the new state; where it falls, those after it fall too."""
+        waiting = self._waiting[transaction.sender]
+        _, balance, code = self._senders.account(transaction.sender)
+        before = sum(other.cost_max for nonce, other in waiting.items() if nonce < transaction.nonce)
+        try:
+            check_against_sender(
+                transaction,
+                self._rules.base_fee_per_gas,
+                nonce=transaction.nonce,
+                balance=balance - before,
+                code=code,
+            )
+        except InvalidTransaction:
+            for nonce in [nonce for nonce in waiting if nonce >= transaction.nonce]:
+                del self._by_hash[waiting.pop(nonce).hash]
+            raise
+        self._confirmed.add(transaction.hash)
 
     def _check_sender(
         self,

@@ -6,6 +6,7 @@ py-evm's receipt subtracts refunds from a sum that already holds EIP-7623's floo
 was paid; and a transaction that is invalid must be named by one of our codes, not by the text of an exception.
 """
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -49,6 +50,12 @@ from piebridge.evm_chain.transaction import (
 
 NodeReader = Callable[[bytes], bytes | None]
 """Trie node or contract code by hash, None where unknown."""
+
+RECURSION_LIMIT = 12_288
+"""Python frames for 1 024 nested calls, as py-evm counts them."""
+# A library below py-evm raises the limit of the process to 100 000, far beyond what a thread's stack holds: nested
+# JSON from a stranger would then end the process. This one is enough for the EVM and safe for the C parsers.
+sys.setrecursionlimit(RECURSION_LIMIT)
 
 _HISTORY_SERVE_WINDOW = 8_191
 _REFUND_QUOTIENT = 5

@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
 from piebridge.crypto.errors import ConfigurationError
 
 GAS_LIMIT_DEFAULT = 60_000_000
@@ -111,8 +113,8 @@ def parse_genesis(app_state: bytes) -> EvmGenesis:
         ConfigurationError: a key is missing or unknown, or a value is out of range. The message names it.
     """
     try:
-        document = json.loads(app_state)
-    except (ValueError, RecursionError) as error:
+        document = orjson.loads(app_state)
+    except orjson.JSONDecodeError as error:
         raise ConfigurationError(f"app_state of the genesis document is not JSON: {error}") from error
     document = _object(document, "app_state", {"alloc", "base_fee_per_gas", "chain_id", "fee_recipient", "gas_limit"})
     if not isinstance(document["alloc"], dict):

@@ -112,8 +112,8 @@ class EthRpcServer:
             except asyncio.QueueFull:  # whoever does not read what it subscribed to must not fill the memory
                 _logger.warning("closing a WebSocket that does not read its notifications")
                 self._publisher.remove(connection)
-                if socket._req is not None and socket._req.transport is not None:
-                    socket._req.transport.abort()
+                if request.transport is not None:
+                    request.transport.abort()
 
         connection = Connection(send)
         self._publisher.add(connection)

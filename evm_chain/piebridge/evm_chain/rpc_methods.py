@@ -1,7 +1,7 @@
 """The JSON-RPC methods, one table: what Ethereum clients call, and ``piebridge_*``.
 
-Finality is instant, so ``safe`` and ``finalized`` are ``latest``. ``pending`` reads the newest committed state, simulates
-in the block that would follow, and counts the waiting transactions of this node in eth_getTransactionCount.
+Finality is instant, so ``safe`` and ``finalized`` are ``latest``. ``pending`` reads the newest committed state,
+simulates in the block that would follow, and counts this node's waiting transactions in eth_getTransactionCount.
 """
 
 from collections.abc import Awaitable, Callable
@@ -29,7 +29,7 @@ from piebridge.evm_chain.rpc_format import (
     receipt_documents,
     transaction_document,
 )
-from piebridge.evm_chain.transaction import SignedTransaction
+from piebridge.evm_chain.transaction import SignedTransaction, decode_transaction
 
 CLIENT_VERSION = "piebridge-evm/v0.1.0/python"
 """Answer of web3_clientVersion."""
@@ -216,7 +216,8 @@ class EthMethods:
         raws = self._chain.app.database.raw_transactions(header.number)
         if index >= len(raws):
             return None
-        return transaction_document(self._chain.app.decoder.decode(raws[index]), header, index)
+        transaction = decode_transaction(raws[index], self._chain.app.genesis.chain_id)
+        return transaction_document(transaction, header, index)
 
     def _receipt(self, value: object) -> Document | None:
         position = self._chain.app.database.transaction_position(_transaction_hash(value))
