@@ -78,8 +78,9 @@ def sign_secp256k1eth(message: bytes, private_key: bytes) -> bytes:
 def verify_secp256k1eth(public_key: bytes, message: bytes, signature: bytes) -> None:
     """Check a ``secp256k1eth`` signature of a CometBFT validator.
 
-    CometBFT itself does not read v. Here it must be right, so that a signature has one encoding and serves ``ecrecover``;
-    v can be restored by anybody from the other 64 bytes and the key, should a validator have written a wrong one.
+    CometBFT itself does not read v. Here it must be right, so that a signature has one encoding and serves
+    ``ecrecover``; should a validator have written a wrong v, anybody can restore it from the key and the other 64
+    bytes.
 
     Args:
         public_key: compressed key, 33 bytes, as it stands in the validator set.
