@@ -55,6 +55,17 @@ library Frost {
         return recovered != address(0) && recovered == expected;
     }
 
+    /// @notice Takes a group key of 33 bytes (SEC 1 compressed) apart; invalid is what is no point or could not be used with `verify`.
+    function decodeKey(bytes memory key) internal view returns (bool valid, uint256 x, uint8 prefix) {
+        if (key.length != 33) return (false, 0, 0);
+        prefix = uint8(key[0]);
+        assembly ("memory-safe") {
+            x := mload(add(key, 0x21))
+        }
+        if (prefix < 2 || prefix > 3 || x == 0 || x >= N) return (false, 0, 0);
+        (valid,) = _ordinate(x, prefix & 1);
+    }
+
     /// @dev H2(R || P || message) of RFC 9591 section 6.5: 48 uniform bytes of expand_message_xmd, read big-endian, modulo the group order.
     function _challenge(
         uint256 commitmentPrefix,
