@@ -1,0 +1,106 @@
+"""The same transactions on our EVM chain and on anvil: same status, gas, logs, addresses, code and storage."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from testkit.eth_endpoint import Endpoint, our_endpoint, running_anvil
+from testkit.evm_chain_node import running_node
+
+pytestmark = pytest.mark.real_chain
+
+
+@pytest.fixture(scope="module")
+def pair() -> Iterator[tuple[Endpoint, Endpoint]]:
+    with running_node() as node, running_anvil() as anvil:
+        ours = our_endpoint(node.eth_address)
+        funded = Endpoint("anvil", anvil.url, ours.key)  # the same key on both, or addresses in calldata differ
+        anvil.send({"to": funded.account.address, "value": 10**20})
+        yield ours, funded
+
+
+def outcome(receipt: Any) -> tuple[Any, ...]:
+    logs = [(log["address"], [bytes(topic) for topic in log["topics"]], bytes(log["data"])) for log in receipt["logs"]]
+    return receipt["status"], receipt["gasUsed"], receipt["contractAddress"], bytes(receipt["logsBloom"]), logs
+
+
+def history(endpoint: Endpoint) -> Iterator[tuple[str, Any]]:
+    probe = endpoint.deploy()
+    steps = {
+        "set": probe.functions.set(5, b"note"),
+        "set again": probe.functions.set(6, b""),
+        "same value": probe.functions.set(6, b""),
+        "clear with refund": probe.functions.clear(),
+        "clear what is clear": probe.functions.clear(),
+        "large zeros": probe.functions.set(1, bytes(20_000)),
+        "large bytes": probe.functions.set(1, b"\x9c" * 20_000),
+        "text": probe.functions.refuseWithText(),
+        "error": probe.functions.refuseWithError(3),
+        "panic": probe.functions.panic(0),
+        "create": probe.functions.makeChild(),
+        "deep": probe.functions.setDeep(30, 8),
+        "precompiles": probe.functions.precompiles(b"\x01" * 32, 27, b"\x02" * 32, b"\x03" * 32, b"abc" * 500),
+    }
+    for name, function in steps.items():
+        yield name, outcome(endpoint.transact(function, gas=3_000_000))
+    yield "out of gas", outcome(endpoint.transact(probe.functions.set(9, b"x" * 50), gas=30_000))
+    yield "spin", outcome(endpoint.transact(probe.functions.spin(), gas=200_000))
+    yield "code", bytes(endpoint.web3.eth.get_code(probe.address))
+    proof = endpoint.ask("eth_getProof", probe.address, [f"0x{slot:064x}" for slot in range(3)], "latest")["result"]
+    yield "storage", (proof["storageHash"], proof["codeHash"], proof["nonce"], proof["balance"])
+    for name, function in steps.items():
+        call = {"from": endpoint.account.address, "to": probe.address, "data": function._encode_transaction_data()}
+        yield f"call {name}", endpoint.ask("eth_call", call, "latest").get("result")
+
+
+def test_histories_are_equal(pair: tuple[Endpoint, Endpoint]) -> None:
+    ours, anvils = pair
+    offset = anvils.web3.eth.get_transaction_count(anvils.account.address)
+    assert offset == ours.web3.eth.get_transaction_count(ours.account.address)
+    for (name, our_outcome), (_, anvil_outcome) in zip(history(ours), history(anvils), strict=True):
+        assert our_outcome == anvil_outcome, name
+
+
+# Programs for opcodes and precompiles that Solidity does not make: name -> runtime code that stores what it finds.
+PROGRAMS = {
+    "transient": "602a5f5d5f5c5f5500",
+    "mcopy": "60aa5f5360205f60205e6020515f5500",
+    "push0 and blobbasefee": "5f4a5f5500",
+    "sha256": "60206020600060006002 5af1 5060205160005500".replace(" ", ""),
+    "ripemd": "6020602060006000 6000 6003 5af1 602051600055 00".replace(" ", ""),
+    "identity": "60ff6000536020602060206000600060045af15060205160005500",
+    "modexp": "6001600052600160205260016040526003606053600560615360076062536020 60a0 6063 6000 6000 6005 5af1 60a051600055 00".replace(
+        " ", ""
+    ),
+    "bn128 add of zeros": "60406000608060006000 6006 5af1 600051600055 5a5000".replace(" ", ""),
+    "extcodehash of nothing": "61dead3f5f5500",
+    "selfbalance": "475f5500",
+    "create2": "5f5f5f5ff55f5500",
+    "selfdestruct to self": "30ff",
+    "selfdestruct to other": "61beefff",
+    "static write": "5f5f5f5f305afa5f5560015f55",
+    "returndatacopy out of range": "60015f5f3e00",
+    "deep stack underflow": "50",
+    "invalid": "fe",
+    "jump to nowhere": "6063565b00",
+    "log of four topics": "600160026003600460205fa400",
+    "huge memory": "5f63ffffffff5200",
+    "exp": "60ff61ffff0a5f5500",
+    "signed": "600560040360020560045f190b5f5500",
+}
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_programs_are_equal(pair: tuple[Endpoint, Endpoint], name: str) -> None:
+    code = bytes.fromhex(PROGRAMS[name])
+    init = bytes.fromhex(f"61{len(code):04x}80600a5f395ff3") + b"\x00" + code
+    init = bytes.fromhex(f"61{len(code):04x}80600b5f395ff3").ljust(11, b"\x00") + code
+    results = []
+    for endpoint in pair:
+        address = endpoint.send({"data": init, "gas": 1_000_000})["contractAddress"]
+        assert bytes(endpoint.web3.eth.get_code(address)) == code
+        receipt = endpoint.send({"to": address, "gas": 500_000, "value": 3, "data": b"\x01\x02"})
+        storage = bytes(endpoint.web3.eth.get_storage_at(address, 0))
+        results.append((outcome(receipt), storage, endpoint.web3.eth.get_balance(address)))
+    assert results[0] == results[1]
