@@ -359,7 +359,7 @@ class _Invocation:
 
 
 class _Computation(PragueComputation):
-    """py-evm's Prague. Its SELFDESTRUCT warns, and warnings may be errors, by an environment variable: unwrapped here."""
+    """py-evm's Prague. Its SELFDESTRUCT warns, and an environment variable may make warnings errors: unwrapped here."""
 
     opcodes = PRAGUE_OPCODES | {SELFDESTRUCT: PRAGUE_OPCODES[SELFDESTRUCT].__wrapped__}  # type: ignore[attr-defined]
 

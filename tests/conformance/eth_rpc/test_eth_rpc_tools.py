@@ -25,9 +25,9 @@ def url() -> Iterator[str]:
 
 
 def cast(url: str, *arguments: str) -> str:
-    done = subprocess.run(
-        [require_tool("cast"), *arguments, "--rpc-url", url], capture_output=True, text=True, timeout=60, check=False
-    )
+    name, *rest = arguments  # --create takes the rest of the line, so the URL comes first
+    command = [require_tool("cast"), name, "--rpc-url", url, *rest]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
@@ -63,9 +63,8 @@ def test_cast_reads_the_chain(url: str) -> None:
     assert int(cast(url, "block-number")) >= 1
     block = json.loads(cast(url, "block", "--json", "finalized"))
     assert json.loads(cast(url, "receipt", "--json", block["transactions"][0]))["blockHash"] == block["hash"]
-    assert int(json.loads(cast(url, "rpc", "piebridge_cometbftHeight", block["number"])), 16) == int(
-        block["extraData"], 16
-    )
+    height = json.loads(cast(url, "rpc", "piebridge_cometbftHeight", block["number"]))
+    assert int(height, 16) == int(block["extraData"], 16)
     assert int(cast(url, "gas-price")) > 0
 
 
