@@ -22,7 +22,7 @@ from piebridge.gateway.forwarder.model import (
     Submitted,
 )
 from piebridge.gateway.forwarder.path import PathStatus
-from piebridge.gateway.forwarder.settings import BatchLimits, ForwarderSettings, retry_delays
+from piebridge.gateway.forwarder.settings import BatchLimits, ForwarderSettings
 
 __all__ = [
     "FORM_BARE",
@@ -47,5 +47,4 @@ __all__ = [
     "Recheck",
     "Submit",
     "Submitted",
-    "retry_delays",
 ]

@@ -34,7 +34,8 @@ from piebridge.gateway.forwarder.model import (
     Submit,
     Submitted,
 )
-from piebridge.gateway.forwarder.settings import ForwarderSettings, retry_delays
+from piebridge.gateway.forwarder.settings import ForwarderSettings
+from piebridge.gateway.retry import retry_delays
 
 _AUTHENTICATED_FLOWS = (Flow.HUB_TO_RELAY, Flow.RELAY_TO_HUB)
 
@@ -283,7 +284,7 @@ class Path:
         return flush_at is not None and flush_at <= now
 
     def _forget_stale_answers(self, now: float) -> None:
-        """While an item was left to others, they may have carried it: what was said before its turn no longer counts."""
+        """Drop answers from before an item's turn: others, to whom it was left, may have carried it since."""
         for known in self._ready():
             if known.checked_at < known.eligible_at <= now:
                 known.state = None
@@ -336,7 +337,7 @@ class Path:
             self._back_off(now, failure)
 
     def _split(self, batch: _Batch, now: float, reason: str) -> None:
-        """Draw the lesson of a refused batch: prove anew without kept values, then halve, until one item is to blame."""
+        """Learn from a refused batch: prove anew without kept values, then halve, until one item is to blame."""
         if self.key.flow is Flow.HUB_TO_RELAY and batch.kept_allowed:
             self._kept_allowed = False
         elif len(batch.numbers) > 1:

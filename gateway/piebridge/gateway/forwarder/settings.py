@@ -1,8 +1,6 @@
 """Limits and delays by which the forwarder decides."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import repeat
 
 from piebridge.gateway.forwarder.model import Flow
 
@@ -48,12 +46,3 @@ class ForwarderSettings:
     def limits_of(self, flow: Flow) -> BatchLimits:
         """Return the limits of a flow."""
         return dict(self.limits)[flow]
-
-
-def retry_delays(first_seconds: float, last_seconds: float) -> Iterator[float]:
-    """Yield the pauses between tries: doubling, from ``first_seconds`` up to ``last_seconds``, then that for ever."""
-    delay = first_seconds
-    while delay < last_seconds:
-        yield delay
-        delay *= 2
-    yield from repeat(last_seconds)
