@@ -6,7 +6,7 @@ whose methods stand in groups by subject. Adapters raise only :mod:`piebridge.ch
 """
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 
@@ -24,7 +24,7 @@ class Block:
     """Seconds since the Unix epoch."""
     state_root: bytes
     """Root of the accounts' trie after the block, 32 bytes."""
-    header: bytes
+    header: bytes = field(repr=False)
     """The header as hashed (RLP on EVM chains)."""
     base_fee_per_gas: int = 0
     """Wei per gas; 0 where the chain has no base fee."""

@@ -24,6 +24,9 @@ REPORT_MADE = keccak256(b"ReportMade(uint256,bytes)")
 FORM_OF_TOPIC: Mapping[bytes, int] = {PACKET_SENT: 1, RECEIPTS_MADE: 3, REPORT_MADE: 4}
 """Form in a range (formats.md section 5.1) of what each event carries."""
 
+_QUEUED_PREFIX_LENGTH = 9
+"""Height u64 and form u8 in front of a queued message."""
+
 _U32 = (1 << 32) - 1
 _U64 = (1 << 64) - 1
 
@@ -71,12 +74,16 @@ def decode_queued(domain: int, relay: int, number: int, answer: bytes, where: st
         TransientChainError: the answer is not that of this function.
     """
     try:
-        height, form, content = decode(["uint64", "uint8", "bytes"], answer)
+        (message,) = decode(["bytes"], answer)
     except (AbiDecodingError, OverflowError) as error:
         raise TransientChainError(f"{where}: answer of message() does not decode: {error}") from error
-    if height == 0:
+    if not message:
         return None
-    return HubEntry(domain, relay, number, height, form, content)
+    if len(message) <= _QUEUED_PREFIX_LENGTH:
+        raise TransientChainError(f"{where}: a queued message of {len(message)} bytes")
+    return HubEntry(
+        domain, relay, number, int.from_bytes(message[:8], "big"), message[8], bytes(message[_QUEUED_PREFIX_LENGTH:])
+    )
 
 
 def decode_log(log: object, hub_address: bytes, where: str) -> HubEntry | None:
