@@ -1,6 +1,7 @@
 """The forwarder in a world that loses, doubles, delays and reorders answers, and fails whenever it likes."""
 
 import random
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import pytest
@@ -109,6 +110,11 @@ def simulate(chance: random.Random) -> None:
     assert all(status.pending == 0 for status in forwarder.status(now) if status.key in numbers)
 
 
+def simulate_all(seeds: Iterable[int]) -> None:
+    for seed in seeds:
+        simulate(random.Random(seed))
+
+
 @settings(max_examples=80, deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_everything_arrives_once_the_faults_are_over(seed: int) -> None:
@@ -141,5 +147,4 @@ def test_the_check_above_notices_a_forwarder_that_forgets(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(Path, "failed", forgetful)
     with pytest.raises(AssertionError, match="lost"):
-        for seed in range(10):
-            simulate(random.Random(seed))
+        simulate_all(range(10))

@@ -213,7 +213,8 @@ def test_an_expired_packet_goes_without_its_body() -> None:
 def test_a_refused_batch_is_proven_anew_then_halved_until_one_item_is_to_blame() -> None:
     forwarder = PacketForwarder(SETTINGS)
     observe(forwarder, HUB_PATH, 1, 2, 3, 4)
-    now, seen = 0.0, []
+    now = 0.0
+    seen: list[tuple[bool, list[int]]] = []
     for _ in range(60):
         forwarder.handle_timeout(now)
         for effect in forwarder.effects(now):
@@ -221,17 +222,17 @@ def test_a_refused_batch_is_proven_anew_then_halved_until_one_item_is_to_blame()
                 forwarder.receive(Checked(effect.id, tuple((n, Delivery.PENDING) for n in effect.numbers)), now)
             elif isinstance(effect, Authenticate):
                 forwarder.receive(Authenticated(effect.id, effect.at_least, b""), now)
-                seen.append([effect.kept_allowed])
+                seen.append((effect.kept_allowed, []))
             else:
-                seen[-1].append(tuple(number for number, _ in effect.forms))
+                seen[-1][1].extend(number for number, _ in effect.forms)
                 poisoned = any(number == 2 for number, _ in effect.forms)
                 forwarder.receive(Failed(effect.id, "reverted", permanent=True), now) if poisoned else None
         now += 0.5
         if len(seen) == 5:
             break
 
-    assert seen[:3] == [[True, (1, 2, 3, 4)], [False, (1, 2, 3, 4)], [False, (1, 2)]]
-    assert {len(numbers) for _, numbers in seen[3:]} == {1}
+    assert seen[:3] == [(True, [1, 2, 3, 4]), (False, [1, 2, 3, 4]), (False, [1, 2])]
+    assert {len(numbers) for _, numbers in seen[3:-1]} == {1}
 
 
 def test_one_poisoned_item_does_not_hold_up_the_others() -> None:
