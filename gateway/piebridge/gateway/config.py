@@ -97,7 +97,7 @@ class GatewayConfig:
     """Longest interval between two looks at a chain; subscriptions make it look earlier."""
     timeout_seconds: float = 10.0
     """Deadline of a request to a node."""
-    forwarder: ForwarderSettings = ForwarderSettings()
+    forwarder: ForwarderSettings = field(default_factory=ForwarderSettings)
     """Batches, time-outs, pauses."""
 
     def __post_init__(self) -> None:
