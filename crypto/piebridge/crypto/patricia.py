@@ -212,6 +212,9 @@ def _child_reference(node: bytes, item: Item) -> bytes:
     if item.is_list:
         if item.end - item.start >= HASH_LENGTH:
             raise DecodingError("trie node of 32 bytes or more stands in its parent instead of being hashed")
+        # Also off the path, where it is not walked into, it must at least be a node.
+        if len(read_list(node, item.start, item.end)) not in (_SHORT_NODE_ITEMS, _BRANCH_ITEMS):
+            raise DecodingError("list in a trie node is no node")
         return node[item.start : item.end]
     reference = node[item.payload : item.end]
     if len(reference) not in (0, HASH_LENGTH):

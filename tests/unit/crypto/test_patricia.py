@@ -208,6 +208,7 @@ def test_short_nodes_stand_in_their_parent() -> None:
         ("extension over the full path", [[compact(PATH, leaf=False), OTHER]]),
         ("extension without a child", [[compact(PATH[:2], leaf=False), b""]]),
         ("extension to a leaf", [[compact(PATH[:3], leaf=False), hash_of(DEEP_LEAF)], DEEP_LEAF]),
+        ("empty list as a child elsewhere", [[*branch(b"", PATH[0], others=2)[:15], [], b""]]),
         ("three items", [[compact(PATH, leaf=True), b"\x07", b""]]),
         ("no items", [[]]),
         ("eighteen items", [[*branch(b"", PATH[0], others=2), b""]]),
