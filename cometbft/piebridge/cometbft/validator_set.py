@@ -144,6 +144,10 @@ class ValidatorSet:
         index = self._by_address.get(self.proposer_address)
         return self.validators[index] if index is not None else _most_priority(self.validators)
 
+    def without_rotation(self) -> "ValidatorSet":
+        """Return the set as light clients know it: no priorities, no proposer."""
+        return ValidatorSet(replace(member, proposer_priority=0) for member in self.validators)
+
     def moved_on(self, times: int = 1) -> "ValidatorSet":
         """Return the set after ``times`` steps of the proposer rotation (``IncrementProposerPriority``)."""
         assert times > 0, "the rotation moves on by at least one step"
