@@ -5,8 +5,9 @@ Everything is the real thing but the processes: the gateway under test speaks HT
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -26,8 +27,9 @@ from piebridge.crypto.threshold.signing import sign_single
 from piebridge.evm_chain.genesis import GenesisAccount, evm_genesis
 from piebridge.evm_chain.node import EvmNode, evm_genesis_document
 from piebridge.gateway.config import ChainConfig, GatewayConfig, NotaryAddress, RelayConfig
-from piebridge.gateway.forwarder import ForwarderSettings
+from piebridge.gateway.forwarder import Flow, ForwarderSettings
 from piebridge.protocol_stack.checkpoint import CometBftCheckpoint
+from piebridge.protocol_stack.endorsement import EndorsementSet
 from piebridge.protocol_stack.governor_hub_bodies import (
     HUB_WIDE_KINDS,
     HubBody,
@@ -56,14 +58,23 @@ from piebridge.protocol_stack.relay_genesis import RelayGenesis
 from piebridge.protocol_stack.routing import SLOT_COUNT, RoutingPolicy, SlotRange
 from piebridge.protocol_stack.verification.base import Method
 from piebridge.relay.app.application import RelayApplication
-from piebridge.relay.endorsement import EndorsementSigner, ValidatorQueries
 from piebridge.relay.app.state import MemoryBackend
+from piebridge.relay.endorsement import EndorsementSigner, ValidatorQueries
 
 DOMAIN = 7
 TOKEN, RECORD_NOTARY = 2, 3
 FUNDS_WEI = 10**24
 TOKENS = 10**9
 HANDLER_GAS_MAX = 2_000_000
+FORWARDER_SETTINGS = ForwarderSettings(
+    limits=tuple(
+        (flow, replace(limits, age_seconds=1.0) if flow is Flow.ACKNOWLEDGE else limits)
+        for flow, limits in ForwarderSettings().limits
+    ),
+    recheck_seconds=5.0,
+    acknowledge_after_seconds=3.0,
+)
+"""As in production, but for shorter waits."""
 GOVERNOR_SECRET = 0x1234567890ABCDEF
 
 
@@ -145,11 +156,11 @@ class Parachain:
                     return found
                 await asyncio.sleep(0.1)
 
-    async def run(self, sender: str, to: bytes, data: bytes, **fields: Any) -> dict[str, Any]:
+    async def run(self, sender: str, to: bytes, data: bytes, *, gas: int = 1_500_000) -> dict[str, Any]:
         """Send a transaction and wait for it."""
-        return await self.receipt(await self.send(sender, to, data, **fields))
+        return await self.receipt(await self.send(sender, to, data, gas=gas))
 
-    async def view(self, artifact: Artifact, to: bytes, function: str, *arguments: Any) -> tuple[Any, ...]:
+    async def view(self, artifact: Artifact, to: bytes, function: str, *arguments: object) -> tuple[Any, ...]:
         """Call a function that changes nothing."""
         request = {"to": "0x" + to.hex(), "data": "0x" + artifact.function_data(function, *arguments).hex()}
         answer = await self.client.call("eth_call", [request, "latest"])
@@ -192,9 +203,7 @@ class Parachain:
         first = await self.send(
             "deployer",
             b"",
-            token.deployment_data(
-                shown, "Token", "TOK", supply, "0x" + address("alice").hex(), TOKENS, supply, 3_600
-            ),
+            token.deployment_data(shown, "Token", "TOK", supply, "0x" + address("alice").hex(), TOKENS, supply, 3_600),
             gas=4_000_000,
         )
         second = await self.send("deployer", b"", notary.deployment_data(shown), gas=4_000_000)
@@ -282,6 +291,8 @@ class GatewayNetwork:
         self.chains: dict[int, Parachain] = {}
         self.relays: dict[int, RelayChain] = {}
         self.notary_urls: list[str] = []
+        """Set by tests that start notaries, once the hubs are deployed."""
+        self._genesis_hashes: dict[int, bytes] = {}
 
     async def __aenter__(self) -> "GatewayNetwork":
         try:
@@ -296,7 +307,7 @@ class GatewayNetwork:
     ) -> None:
         await self._stack.aclose()
 
-    def gateway_config(self, directory: Path, index: int = 0, **fields: Any) -> GatewayConfig:
+    def gateway_config(self, directory: Path, index: int = 0, *, takeover_seconds: float = 2.0) -> GatewayConfig:
         """Configuration of one of the gateways."""
         return GatewayConfig(
             name=f"gateway-{index}",
@@ -321,11 +332,8 @@ class GatewayNetwork:
             notaries=tuple(NotaryAddress(url, tuple(self.chains)) for url in self.notary_urls),
             index=index,
             count=self._gateway_count,
-            takeover_seconds=fields.pop("takeover_seconds", 2.0),
-            forwarder=fields.pop(
-                "forwarder", ForwarderSettings(recheck_seconds=5.0, acknowledge_after_seconds=3.0)
-            ),
-            **fields,
+            takeover_seconds=takeover_seconds,
+            forwarder=FORWARDER_SETTINGS,
         )
 
     @property
@@ -405,7 +413,6 @@ class GatewayNetwork:
                 )
             ),
         )
-        self._genesis_hashes = getattr(self, "_genesis_hashes", {})
         document = genesis.document(time.time_ns() - 10**9)
         self._genesis_hashes[relay] = sha256(document)
         application = RelayApplication(MemoryBackend())
@@ -465,14 +472,12 @@ class GatewayNetwork:
             if other is not chain
         ]
         for relay in self.relays.values():
-            signers = relay.application  # the genesis fixes them
-            del signers
             bodies.append(RegisterRelay(relay.relay, self._genesis_hashes[relay.relay], self._endorsers(relay.relay)))
             bodies.append(RelayState(relay.relay, RelayLifeCycle.ACTIVE))
         bodies.append(SetRoutingPolicy(RoutingPolicy(1, tuple(self._slots()))))
         await chain.govern(*bodies)
 
-    def _endorsers(self, relay: int) -> Any:
+    def _endorsers(self, relay: int) -> EndorsementSet:
         validators = tuple(
             ValidatorKeys(
                 ValidatorKey(key(f"relay {relay} validator {i}")).public_key.data,
@@ -491,7 +496,7 @@ class GatewayNetwork:
         ]
 
 
-async def eventually(condition: Any, *, timeout_seconds: float = 30, what: str = "") -> None:
+async def eventually(condition: Callable[[], Awaitable[bool]], *, timeout_seconds: float = 30) -> None:
     """Wait until an asynchronous condition holds."""
     async with asyncio.timeout(timeout_seconds):
         while not await condition():  # noqa: ASYNC110 - chains are polled
