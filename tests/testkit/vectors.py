@@ -54,7 +54,7 @@ from piebridge.protocol_stack.transport.outbox import (
 )
 from piebridge.protocol_stack.transport.reliable import RELIABLE
 from testkit.fuzzing import DECODERS
-from testkit.samples import GOVERNOR_SECRET, Samples, governor_key, governor_sign, test_address, test_key
+from testkit.samples import GOVERNOR_SECRET, Samples, governor_key, governor_sign, key_address, private_key
 
 Json = dict[str, Any]
 HALF_ORDER = GROUP_ORDER // 2
@@ -608,7 +608,7 @@ def _unbelievable(name: str, envelope: Envelope, destination: int, samples: Samp
     digest = envelope.digest(destination)
     if isinstance(envelope.proof, Quorum):
         signatures = list(envelope.proof.signatures)
-        signatures[0] = sign_recoverable(digest, test_key(99))
+        signatures[0] = sign_recoverable(digest, private_key(99))
         cases["a stranger's signature"] = _with_proof(envelope, Quorum(envelope.proof.bitmap, tuple(signatures)))
         if len(signatures) > 1:
             swapped = (envelope.proof.signatures[1], envelope.proof.signatures[0], *envelope.proof.signatures[2:])
@@ -643,7 +643,7 @@ def _with_proof(envelope: Envelope, proof: Quorum | bytes) -> Envelope:
 
 
 def _refused_sets() -> list[Json]:
-    members = tuple(test_address(number) for number in range(1, 5))
+    members = tuple(key_address(number) for number in range(1, 5))
     data = EndorsementSet(6, EndorsementMethod.SIGNATURES, 3, 4, members).encode()
     group = EndorsementSet(6, EndorsementMethod.THRESHOLD, 3, 4, (governor_key(),)).encode()
     decode, code = EndorsementSet.decode, ErrorCode
@@ -666,17 +666,18 @@ def _refused_sets() -> list[Json]:
             code.SET_MEMBER,
         ),
         refused("group key is no point", changed(group, 8, (5).to_bytes(32, "big")), decode, code.SET_MEMBER),
+        refused("group key of 33", changed(group, 6, b"\x21"), decode, code.SET_THRESHOLD),
         refused("group key cut", group[:-1], decode, code.TRUNCATED),
     ]
 
 
 def _refused_envelopes() -> list[Json]:
     keys = [1, 2, 3, 4]
-    signers = EndorsementSet(6, EndorsementMethod.SIGNATURES, 3, 4, tuple(map(test_address, keys)))
+    signers = EndorsementSet(6, EndorsementMethod.SIGNATURES, 3, 4, tuple(map(key_address, keys)))
     body = OutboxRange(RELAY_CHAIN, 3, b"\x11" * 32, (BareEntry(5, b"\x22" * 32),))
     unsigned = Envelope(1, 5, signers, b"", body)
     digest = unsigned.digest(7)
-    quorum = Quorum(0b0111, tuple(sign_recoverable(digest, test_key(key)) for key in keys[:3]))
+    quorum = Quorum(0b0111, tuple(sign_recoverable(digest, private_key(key)) for key in keys[:3]))
     data = Envelope(1, 5, signers, quorum, body).encode()
     at = 8 + 7 + 80
     signature = at + 4
@@ -713,9 +714,7 @@ def _refused_envelopes() -> list[Json]:
 
 def _equivocation(samples: Samples) -> tuple[SignedValue, SignedValue]:
     keys = [1, 2, 3, 4]
-    signers = EndorsementSet(
-        samples.unsigned(32, 1), EndorsementMethod.SIGNATURES, 3, 4, tuple(map(test_address, keys))
-    )
+    signers = EndorsementSet(samples.unsigned(32, 1), EndorsementMethod.SIGNATURES, 3, 4, tuple(map(key_address, keys)))
     domain, relay, destination = (samples.unsigned(32, 1) for _ in range(3))
     number = samples.unsigned(64, 1)
 
@@ -862,6 +861,8 @@ def _refused_bodies() -> list[Json]:
         ("RoutingPolicy: an overlap", "hub", 6, "00000001 02 00000005 0000 0101 00000006 0100 0300"),
         ("RoutingPolicy: too short", "hub", 6, "00000001 01 00000005 0000 03ff"),
         ("RoutingPolicy: too long", "hub", 6, "00000001 01 00000005 0000 0401"),
+        ("RoutingPolicy: descending", "hub", 6, "00000001 02 00000005 0200 0200 00000006 0000 0200"),
+        ("RoutingPolicy: a relay twice", "hub", 6, "00000001 02 00000005 0000 0200 00000005 0200 0200"),
         ("RoutingPolicy: nothing", "hub", 6, "00000001 00"),
         ("RegisterPeer: member 2", "hub", 7, "00000005 0000000000000001 00000001 02"),
         ("Pause: scope 0", "hub", 9, "00 00000001"),
@@ -891,7 +892,7 @@ def relay_transactions() -> Json:
     valid = []
     for _ in range(40):
         transaction = samples.relay_transaction()
-        assert transaction.sender() == test_address(1)
+        assert transaction.sender() == key_address(1)
         valid.append(
             {
                 "kind": int(transaction.kind),
