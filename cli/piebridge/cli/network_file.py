@@ -291,7 +291,8 @@ def load(directory: Path) -> NetworkFile:
         document = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigurationError(
-            f"no network in {directory}: {path} does not exist. Start one with `piebridge network up`, or name its folder with --dir"
+            f"no network in {directory}: {path} does not exist. "
+            "Start one with `piebridge network up`, or name its folder with --dir"
         ) from None
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ConfigurationError(f"{path} cannot be read: {error}") from error

@@ -1,6 +1,7 @@
 """Processes of a local network: started, watched and ended, and never anybody else's.
 
-A process is named by its id *and* its start time as the operating system tells it, so that a reused id is not mistaken for ours.
+A process is named by its id *and* its start time as the operating system tells it, so that a reused id is not mistaken
+for ours.
 """
 
 import os
