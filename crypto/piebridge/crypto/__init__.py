@@ -1,1 +1,1 @@
-"""Hashes, trees, proofs, signatures, threshold signatures and the keystore: everything that has no knowledge of PieBridge."""
+"""Hashes, trees, proofs, signatures, threshold signatures, keystore: all that knows nothing of PieBridge."""

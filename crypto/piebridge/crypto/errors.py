@@ -3,7 +3,7 @@
 They live in the lowest package so that every other package can derive from them::
 
     PieBridgeError
-    +-- ProtocolError         a peer, a packet or a proof is wrong; nothing was changed; retrying the same bytes is useless
+    +-- ProtocolError         a peer, a packet or a proof is wrong; nothing was changed, the same bytes fail again
     |   +-- DecodingError     bytes are not the one encoding of a value
     |   +-- VerificationError a signature, proof or quorum does not hold
     +-- ChainError            a chain's endpoint failed
@@ -11,8 +11,6 @@ They live in the lowest package so that every other package can derive from them
     |   +-- PermanentChainError   trying again will not help (revert, unknown method)
     +-- ConfigurationError    the user's settings or files are wrong; the message says which and what to do
 """
-
-from typing import Any
 
 
 class PieBridgeError(Exception):
@@ -22,7 +20,8 @@ class PieBridgeError(Exception):
 class ProtocolError(PieBridgeError):
     """A peer, a packet, a proof or a message is wrong. State is unchanged."""
 
-    def __init__(self, message: str, *, expected: Any = None, actual: Any = None) -> None:
+    def __init__(self, message: str, *, expected: object = None, actual: object = None) -> None:
+        """Say what is wrong and, where one value can, what was expected and what was found."""
         if expected is not None or actual is not None:
             message = f"{message} (expected {_show(expected)}, got {_show(actual)})"
         super().__init__(message)
@@ -56,5 +55,5 @@ class ConfigurationError(PieBridgeError):
     """Settings, files or flags of the user are wrong. The message names the setting and what to do."""
 
 
-def _show(value: Any) -> str:
+def _show(value: object) -> str:
     return f"0x{value.hex()}" if isinstance(value, bytes) else repr(value)

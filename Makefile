@@ -1,0 +1,70 @@
+# The only interface for people and CI. Every target prepares what it needs by itself (scripts/set_up.py); there is none to call first.
+# Recipes use /bin/sh, Python and what they installed themselves: they must run on a machine that has only Python, make, git and coreutils.
+
+PYTHON ?= $(or $(shell command -v python3.11 2>/dev/null),$(shell command -v python3.12 2>/dev/null),python3.11)
+BIN := $(CURDIR)/.venv/bin
+SET_UP := @$(PYTHON) scripts/set_up.py
+
+PARACHAIN_KIND ?= embedded
+SEED ?= 1
+MINUTES ?= 10
+# Further arguments for pytest, for example: make test-fast PYTEST_ARGS="tests/unit/crypto -x"
+PYTEST_ARGS ?=
+
+export PATH := $(BIN):$(PATH)
+# eth-hash: the C implementation of Keccak, not the first that happens to be installed.
+export ETH_HASH_BACKEND := pysha3
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-fast check bench soak lock fmt cometbft bare-machine clean
+
+help: ## list the targets
+	@$(PYTHON) scripts/make_help.py Makefile
+
+demo: ## tokens move between chains, live (PARACHAIN_KIND=anvil: the same on real EVM nodes)
+	$(SET_UP) $(if $(filter anvil,$(PARACHAIN_KIND)),dev,runtime)
+	@$(BIN)/piebridge demo --parachain-kind $(PARACHAIN_KIND)
+
+test: ## everything: Solidity tests, then all Python tests with real chains
+	$(SET_UP) dev
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-fast: ## under 2 minutes: no real chain, nothing slow
+	$(SET_UP) dev
+	@$(BIN)/python -m pytest -n 2 -m "not real_chain and not slow" $(PYTEST_ARGS)
+
+check: ## format, lint, types, package layers, contract artifacts against their sources
+	$(SET_UP) dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/codespell
+
+bench: ## measure; writes bench/results/*.json (BENCH=name runs one)
+	$(SET_UP) dev
+	@$(BIN)/python -m bench $(BENCH)
+
+soak: ## long campaigns, resumable: make soak SEED=7 MINUTES=60; adds a line to soak/ledger.jsonl
+	$(SET_UP) dev
+	@PYTHONPATH=tests $(BIN)/python -m soak --seed $(SEED) --minutes $(MINUTES) \
+	  $(if $(CAMPAIGN),--campaign $(CAMPAIGN)) $(if $(ROUND_SEED),--round-seed $(ROUND_SEED))
+
+lock: ## renew the pins after a change of dependencies (UPGRADE=1: to the newest that fit)
+	@test -x $(BIN)/uv || $(PYTHON) scripts/set_up.py dev   # not always: a lock that no longer fits must not stop its own renewal
+	@$(BIN)/python scripts/lock.py $(if $(UPGRADE),--upgrade)
+
+fmt: ## format everything in place
+	$(SET_UP) dev
+	$(BIN)/ruff check --fix --quiet .
+	$(BIN)/ruff format .
+
+cometbft: ## build CometBFT from its Go module (3 to 4 minutes once, then cached)
+	$(SET_UP) cometbft
+
+bare-machine: ## run TARGET (demo, test-fast ...) in a fresh clone with an empty environment: make bare-machine TARGET=demo
+	@$(PYTHON) scripts/bare_machine.py $(or $(TARGET),test-fast)
+
+clean: ## delete everything that set-up and runs have made in this folder
+	rm -rf .venv .cache node_modules build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache \
+	  contracts/out contracts/cache

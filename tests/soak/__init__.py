@@ -1,0 +1,1 @@
+"""Long campaigns of randomised tests: `make soak SEED= MINUTES=`."""

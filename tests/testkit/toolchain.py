@@ -1,0 +1,34 @@
+"""Finds the programs that a test starts (anvil, forge, node, redis-server ...), or says in one line what is missing."""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+
+class MissingToolError(Exception):
+    """A program that a test needs is not installed."""
+
+
+def find_tool(name: str) -> Path | None:
+    """Returns the path of a program: from the running interpreter's environment, else from PATH, else None."""
+    found = shutil.which(
+        name, path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    )
+    return Path(found) if found else None
+
+
+def require_tool(name: str) -> Path:
+    """Returns the path of a program that a test cannot do without.
+
+    Without it the test is skipped on a person's machine; with CI=true it fails: a check that did not run is no pass.
+    """
+    found = find_tool(name)
+    if found is not None:
+        return found
+    line = f"{name} is missing: `make test` installs it if the registries answer and have a package for this platform"
+    if os.environ.get("CI") == "true":
+        raise MissingToolError(line)
+    pytest.skip(line)
