@@ -35,7 +35,7 @@ class HubKind(IntEnum):
 
 
 HUB_WIDE_KINDS: Final = frozenset(
-    {HubKind.REGISTER_APPLICATION, HubKind.CLOSE, HubKind.ROTATE, HubKind.APPLICATION_CALL, HubKind.VERIFICATION}
+    {HubKind.REGISTER_APPLICATION, HubKind.CLOSE, HubKind.ROTATE, HubKind.APPLICATION_CALL}
 )
 """Kinds that concern the hub as a whole: their domain is 0. (Un)pausing an application is one more."""
 ANY_DOMAIN_KINDS: Final = frozenset({HubKind.NO_OP})
@@ -375,7 +375,7 @@ class ApplicationCall:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """Tell the hub what its own registration meets, for the check when a packet is sent."""
+    """Tell the hub what its registration meets in a domain, for the check when a packet is sent."""
 
     KIND: ClassVar[int] = HubKind.VERIFICATION
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Final
 
+from piebridge.crypto.threshold.verification import verify
 from piebridge.protocol_stack.codec import ZERO_ADDRESS, Reader, address, bytes16, one_of, u8, u32, u64
 from piebridge.protocol_stack.errors import ErrorCode, FormatError
 from piebridge.protocol_stack.governor_hub_bodies import (
@@ -87,6 +88,18 @@ class GovernorMessage:
             sign: gives the FROST signature, 65 bytes, over a 32-byte digest.
         """
         return replace(self, signature=check_threshold_signature(sign(self.digest)))
+
+    def verify(self, group_key: bytes) -> None:
+        """Check that the governor signed it.
+
+        Args:
+            group_key: the target's governor key, 33 bytes.
+
+        Raises:
+            DecodingError: the signature or the key is not in its one encoding.
+            VerificationError: it is not signed by this key.
+        """
+        verify(self.signature, self.digest, group_key)
 
     def decode_body(self) -> HubBody | RelayBody:
         """Read the body as its kind demands.
