@@ -1,5 +1,6 @@
 """Blocks that CometBFT v0.40.0 made are put together again from their transactions, results and votes alone."""
 
+import base64
 import json
 import lzma
 from pathlib import Path
@@ -31,19 +32,20 @@ from piebridge.cometbft.verification import (
     verify_light_block,
 )
 
+Json = dict[str, Any]
+
 VECTOR = Path(__file__).parents[2] / "vectors" / "cometbft_recorded_chain.json.xz"
 
 OPTIONS = VerificationOptions(trusting_period_ns=10**18, max_clock_drift_ns=0)
 
 
 @pytest.fixture(scope="module")
-def recorded() -> Any:
-    return json.loads(lzma.decompress(VECTOR.read_bytes()))
+def recorded() -> Json:
+    value: Json = json.loads(lzma.decompress(VECTOR.read_bytes()))
+    return value
 
 
-def _response(results: Any) -> FinalizeBlockResponse:
-    import base64
-
+def _response(results: Json) -> FinalizeBlockResponse:
     return FinalizeBlockResponse(
         tuple(
             ExecTxResult(
@@ -58,13 +60,11 @@ def _response(results: Any) -> FinalizeBlockResponse:
     )
 
 
-def _txs(block: Any) -> tuple[bytes, ...]:
-    import base64
-
+def _txs(block: Json) -> tuple[bytes, ...]:
     return tuple(base64.b64decode(tx) for tx in block["data"]["txs"])
 
 
-def test_every_header_part_set_and_rotation_is_reproduced(recorded: Any) -> None:
+def test_every_header_part_set_and_rotation_is_reproduced(recorded: Json) -> None:
     genesis = GenesisDocument.from_json(json.dumps(recorded["genesis"]).encode())
     first = recorded["blocks"][0]["block"]["block"]["header"]
     state = EngineState.genesis(
@@ -91,7 +91,7 @@ def test_every_header_part_set_and_rotation_is_reproduced(recorded: Any) -> None
     assert absent == 16
 
 
-def test_light_client_walks_and_skips_through_the_chain(recorded: Any) -> None:
+def test_light_client_walks_and_skips_through_the_chain(recorded: Json) -> None:
     genesis = GenesisDocument.from_json(json.dumps(recorded["genesis"]).encode())
     validators = genesis.validator_set().without_rotation()
     blocks = [

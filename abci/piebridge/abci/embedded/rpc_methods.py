@@ -159,7 +159,7 @@ class RpcMethods:
 
     def _genesis_chunked(self, chunk: Argument) -> Json:
         if chunk:
-            raise MethodError(f"there are 0-0 chunks, {int(chunk)} is invalid")
+            raise MethodError(f"there are 0 chunks, {int(chunk)} is invalid")
         return {"chunk": "0", "total": "1", "data": base64_bytes(self._engine.genesis.to_json())}
 
     def _blockchain(self, minimum: Argument, maximum: Argument) -> Json:
