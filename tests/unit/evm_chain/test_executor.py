@@ -10,10 +10,10 @@ import rlp  # type: ignore[import-untyped]
 from eth.vm.forks.prague import PragueVM
 from eth.vm.forks.prague.blocks import PragueBlockHeader
 from eth.vm.forks.prague.headers import create_prague_header_from_parent
+from eth.vm.forks.prague.state import PragueTransactionExecutor
 
 from piebridge.crypto.errors import DecodingError
 from piebridge.crypto.hash import keccak256
-from piebridge.evm_chain import executor as executor_module
 from piebridge.evm_chain.errors import RejectionCode
 from piebridge.evm_chain.executor import CallRequest
 from piebridge.evm_chain.genesis import HISTORY_STORAGE_ADDRESS, GenesisAccount
@@ -170,14 +170,14 @@ def test_what_the_evm_reads_from_a_block_is_in_its_header() -> None:
 
 def test_fault_of_the_evm_refuses_the_transaction_and_spares_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = Driver().run(BOB.sign(value=1)).app_hash
-    original = executor_module.PragueTransactionExecutor.finalize_computation
+    original = PragueTransactionExecutor.finalize_computation
 
     def faulty(self: object, transaction: object, computation: object) -> object:
         if transaction.sender == ALICE.address:  # type: ignore[attr-defined]
             raise ZeroDivisionError("a bug")
         return original(self, transaction, computation)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(executor_module.PragueTransactionExecutor, "finalize_computation", faulty)
+    monkeypatch.setattr(PragueTransactionExecutor, "finalize_computation", faulty)
     driver = Driver()
     response = driver.run(ALICE.sign(value=9), BOB.sign(value=1))
     assert [result.code for result in response.tx_results] == [RejectionCode.EXECUTION_FAULT, 0]

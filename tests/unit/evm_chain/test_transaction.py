@@ -151,7 +151,7 @@ def test_gas_before_execution() -> None:
 
 def test_decoder_remembers_no_more_than_its_budget() -> None:
     decoder = TransactionDecoder(CHAIN_ID)
-    decoder._CACHE_MAX_BYTES = 300  # type: ignore[misc]
+    decoder._CACHE_MAX_BYTES = 300
     raws = [ALICE.sign(nonce=nonce) for nonce in range(5)]
     for raw in raws:
         assert decoder.decode(raw) is decoder.decode(raw)
