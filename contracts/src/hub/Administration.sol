@@ -2,15 +2,19 @@
 pragma solidity 0.8.37;
 
 import {IApplication} from "../interfaces/IApplication.sol";
-import {IHub} from "../interfaces/IHub.sol";
+import {IHubSelf} from "../interfaces/IHubSelf.sol";
 import {Frost} from "../crypto/Frost.sol";
 import {Calldata} from "./Calldata.sol";
+import {HubStorage} from "./HubStorage.sol";
 import {Protocols} from "./Protocols.sol";
-import {TransactionLayer} from "./TransactionLayer.sol";
+import {ApplicationLayer} from "./ApplicationLayer.sol";
 import {TAG_GOVERNOR_HUB} from "./Tags.sol";
 
-/// @title Governor messages to a hub (formats, section 10): the only way to change a setting.
-abstract contract Administration is TransactionLayer {
+/// @title Governor messages to a hub (formats, section 10): the only way to change a setting. And evidence that freezes a relay chain.
+/// @notice Code of a hub that is called rarely. It lies at an address of its own because of the limit on the size of code; a hub creates it, with the
+/// same binding, in its constructor, and runs it by delegatecall for the functions below and no others. It can never be exchanged.
+/// @dev Called directly it works on its own storage, which holds no governor key, no domain and no relay chain: everything is refused.
+contract Administration is ApplicationLayer {
     uint256 private constant NO_OP = 1;
     uint256 private constant OPEN_DOMAIN = 2;
     uint256 private constant REGISTER_RELAY = 3;
@@ -39,9 +43,11 @@ abstract contract Administration is TransactionLayer {
     uint256 private constant HEAD_SHARED =
         (uint256((1 << 80) - 1) << HEAD_MAX_BODY) | (VERSION_MASK << HEAD_VERSION) | FLAG_DOMAIN_PAUSED | FLAG_CLOSED;
 
+    constructor(Binding memory binding) HubStorage(binding) {}
+
     // ------------------------------------------------------------------------------------------------------------ taking a message
 
-    /// @inheritdoc IHub
+    /// @notice See IHub.
     function governor(bytes calldata message_) external onThisChain {
         _enter();
         uint256 offset = Calldata.start(message_);
@@ -62,7 +68,7 @@ abstract contract Administration is TransactionLayer {
             if (counter != expected) revert WrongCounter(counter, expected);
             _counters[domain] = counter;
             (bool done, bytes memory reason) =
-                address(this).call(abi.encodeCall(this.execute, (uint32(domain), uint8(kind), body)));
+                address(this).call(abi.encodeCall(IHubSelf.execute, (uint32(domain), uint8(kind), body)));
             // A failure for want of gas is the carrier's doing and must not use up the message. Every failure of our own has a reason.
             if (!done && (reason.length < 4 || bytes4(reason) == InsufficientGas.selector)) revert InsufficientGas();
             emit GovernorMessageHandled(uint32(domain), counter, uint8(kind), done, reason);
@@ -75,7 +81,7 @@ abstract contract Administration is TransactionLayer {
         uint256 offset = Calldata.start(message_);
         uint256 length = Calldata.u16(offset + 43);
         bool valid = message_.length >= 110 && message_.length == 110 + length && Calldata.u8(offset) == 1
-            && Calldata.u8(offset + 1) == 1 && Calldata.u32(offset + 6) == REGISTRATION
+            && Calldata.u8(offset + 1) == 1 && Calldata.u32(offset + 6) == _REGISTRATION
             && address(uint160(Calldata.word(offset + 15) >> 96)) == address(this);
         if (!valid) revert MalformedMessage();
         if (Calldata.u32(offset + 10) != _governorKeyEpoch) revert WrongKeyEpoch(uint32(Calldata.u32(offset + 10)));
@@ -88,7 +94,7 @@ abstract contract Administration is TransactionLayer {
         return message_[45:45 + length];
     }
 
-    /// @notice Executes the body of an ordered governor message for the hub itself; what fails reverts, so that nothing is half done.
+    /// @notice See IHubSelf. What fails reverts, so that nothing is half done.
     function execute(uint32 domain, uint8 kind, bytes calldata body) external onlySelf {
         bool wholeHub = kind == REGISTER_APPLICATION || kind == CLOSE || kind == ROTATE || kind == APPLICATION_CALL;
         bool either = kind == NO_OP || kind == UNPAUSE;
@@ -173,7 +179,7 @@ abstract contract Administration is TransactionLayer {
         uint256 member = Calldata.u8(offset + 16);
         if (member > 1) revert MalformedBody();
         _requireDomain(domain);
-        _require(registration != 0 && registration != REGISTRATION);
+        _require(registration != 0 && registration != _REGISTRATION);
         Peer storage peer = _peers[_outboxKey(domain, registration)];
         uint256 old = (domain << 64) | peer.evmChainId;
         if (_registrationOfChain[old] == registration) delete _registrationOfChain[old];
@@ -225,7 +231,7 @@ abstract contract Administration is TransactionLayer {
         uint256 method = Calldata.u8(offset + 4);
         uint256 threshold = Calldata.u8(offset + 5);
         uint256 members = Calldata.u8(offset + 6);
-        if (!DEV && (members < 2 || 3 * threshold <= 2 * members)) revert MalformedBody();
+        if (!_DEV && (members < 2 || 3 * threshold <= 2 * members)) revert MalformedBody();
         if (method == Protocols.ENDORSED_BY_SIGNATURES) {
             for (uint256 i = 0; i < members; ++i) {
                 uint256 member = Calldata.word(offset + 7 + 20 * i) >> 96;
@@ -317,18 +323,6 @@ abstract contract Administration is TransactionLayer {
             covered += slots;
         }
         if (covered != ROUTING_SLOTS) revert MalformedBody();
-    }
-
-    /// @inheritdoc IHub
-    function route(uint32 domain, uint32 destination, uint32 application) external view returns (uint32) {
-        uint256 slot = _routingSlot(destination, application);
-        uint32[] storage relays = _domains[domain].relays;
-        for (uint256 i = 0; i < relays.length; ++i) {
-            uint256 head = _head[_outboxKey(domain, relays[i])];
-            uint256 first = (head >> HEAD_FIRST_SLOT) & 0x3ff;
-            if (slot >= first && slot < first + ((head >> HEAD_SLOTS) & 0x7ff)) return relays[i];
-        }
-        revert NotPossible();
     }
 
     // ------------------------------------------------------------------------------------------------------------ applications
@@ -468,65 +462,34 @@ abstract contract Administration is TransactionLayer {
         _governorKeyEpoch += 1;
     }
 
-    // ------------------------------------------------------------------------------------------------------------ reading
+    // ------------------------------------------------------------------------------------------------------------ equivocation
 
-    /// @inheritdoc IHub
-    function relayOf(uint32 relay)
-        external
+    /// @notice See IHub.
+    function reportEquivocation(bytes calldata first, bytes calldata second) external onThisChain {
+        _enter();
+        (uint256 relay, uint256 domain, uint256 destination, uint256 number, bytes32 value) = _openStatement(first);
+        (uint256 relay2, uint256 domain2, uint256 destination2, uint256 number2, bytes32 value2) =
+            _openStatement(second);
+        bool equivocation =
+            relay == relay2 && domain == domain2 && destination == destination2 && number == number2 && value != value2;
+        if (!equivocation) revert NoEquivocation();
+        _freeze(domain, relay);
+        _leave();
+    }
+
+    /// @dev Reads and verifies a statement that something was endorsed, toward whichever destination.
+    function _openStatement(bytes calldata statement)
+        private
         view
-        returns (uint32 domain, uint8 state, uint32 epoch, uint40 overlapUntil, uint32 lifeCycle)
+        returns (uint256 relay, uint256 domain, uint256 destination, uint256 number, bytes32 value)
     {
-        Relay storage record = _relays[relay];
-        return (record.domain, record.state, record.epoch, record.overlapUntil, record.lifeCycle);
-    }
-
-    /// @inheritdoc IHub
-    function peerOf(uint32 domain, uint32 registration)
-        external
-        view
-        returns (bool member, uint64 evmChainId, uint32 largestHandlerGas)
-    {
-        Peer storage peer = _peers[_outboxKey(domain, registration)];
-        return (peer.member, peer.evmChainId, peer.largestHandlerGas);
-    }
-
-    /// @inheritdoc IHub
-    function registrationOfChain(uint32 domain, uint64 evmChainId) external view returns (uint32) {
-        return uint32(_registrationOfChain[(uint256(domain) << 64) | evmChainId]);
-    }
-
-    /// @inheritdoc IHub
-    function domainOf(uint32 domain)
-        external
-        view
-        returns (
-            uint32 lifeCycle,
-            uint32 policyEpoch,
-            uint8 method,
-            uint8 largestDepth,
-            uint16 notaryEpoch,
-            uint32[] memory relays
-        )
-    {
-        Domain storage record = _domains[domain];
-        return
-            (
-                record.lifeCycle,
-                record.policyEpoch,
-                record.method,
-                record.largestDepth,
-                record.notaryEpoch,
-                record.relays
-            );
-    }
-
-    /// @inheritdoc IHub
-    function counterOf(uint32 domain) external view returns (uint64) {
-        return _counters[domain];
-    }
-
-    /// @inheritdoc IHub
-    function governorKey() external view returns (uint256 x, uint8 prefix, uint32 epoch) {
-        return (_governorKeyX, _governorKeyPrefix, _governorKeyEpoch);
+        uint256 offset = Calldata.start(statement);
+        Endorsers memory endorsers = _openEndorsers(offset, offset + statement.length);
+        if (endorsers.end + 44 != offset + statement.length) revert MalformedRange();
+        destination = Calldata.u32(endorsers.end);
+        number = Calldata.u64(endorsers.end + 4);
+        value = bytes32(Calldata.word(endorsers.end + 12));
+        _requireEndorsed(endorsers, destination, number, value);
+        return (endorsers.relay, endorsers.domain, destination, number, value);
     }
 }

@@ -2,7 +2,7 @@
 pragma solidity 0.8.37;
 
 import {IApplication} from "../interfaces/IApplication.sol";
-import {IHub} from "../interfaces/IHub.sol";
+import {IHubSelf} from "../interfaces/IHubSelf.sol";
 import {PacketHeader} from "./PacketHeader.sol";
 import {VerificationLayer} from "./VerificationLayer.sol";
 
@@ -71,7 +71,7 @@ abstract contract ApplicationLayer is VerificationLayer {
         internal
         returns (bool success, bytes memory returned)
     {
-        bytes memory data = abi.encodeCall(this.callReturning, (account, gasLimit, packetId, packet));
+        bytes memory data = abi.encodeCall(IHubSelf.callReturning, (account, gasLimit, packetId, packet));
         // Two frames keep back 1/64 each (together less than 1/32); the inner one copies the packet once more.
         uint256 available = gasleft();
         if (available - available / 32 < gasLimit + 15_000 + 10 * packet.length) revert InsufficientGas();
@@ -79,10 +79,9 @@ abstract contract ApplicationLayer is VerificationLayer {
         if (success) returned = abi.decode(returned, (bytes));
     }
 
-    /// @notice Calls a handler for the hub itself and reverts when it fails or returns what cannot go home.
-    function callReturning(address account, uint256 gasLimit, bytes32 packetId, bytes calldata packet)
-        external
-        onlySelf
+    /// @dev The inner frame of `_callHandlerReturning`: reverts when the handler fails or returns what cannot go home.
+    function _callReturning(address account, uint256 gasLimit, bytes32 packetId, bytes calldata packet)
+        internal
         returns (bytes memory returned)
     {
         bytes memory data = abi.encodeCall(IApplication.onPacket, (packetId, packet));
@@ -162,25 +161,5 @@ abstract contract ApplicationLayer is VerificationLayer {
             returndatacopy(add(reason, 0x20), 0, size)
             mstore(0x40, add(reason, and(add(size, 0x3f), not(31))))
         }
-    }
-
-    /// @inheritdoc IHub
-    function applicationOf(uint32 application)
-        external
-        view
-        returns (address account, uint16 protocols, bool paused, uint32 lifeCycle)
-    {
-        uint256 record = _applications[application];
-        return (
-            address(uint160(record)),
-            uint16(record >> APP_PROTOCOLS),
-            record & APP_PAUSED != 0,
-            uint32(record >> APP_LIFE_CYCLE)
-        );
-    }
-
-    /// @inheritdoc IHub
-    function applicationIdOf(address account) external view returns (uint32) {
-        return uint32(_senders[account]);
     }
 }

@@ -1,30 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {Frost} from "../crypto/Frost.sol";
 import {IHub} from "../interfaces/IHub.sol";
+import {IHubSelf} from "../interfaces/IHubSelf.sol";
 import {Administration} from "./Administration.sol";
 import {Calldata} from "./Calldata.sol";
 import {HubStorage} from "./HubStorage.sol";
 import {PacketHeader} from "./PacketHeader.sol";
 import {Protocols} from "./Protocols.sol";
+import {TransactionLayer} from "./TransactionLayer.sol";
 
 /// @title The hub: here the four layers meet. Sending goes down through them and adds a header each, receiving goes up and takes one off each.
 /// @dev The layers are internal code of one contract, because a call between contracts per layer would double the gas of a send.
-contract Hub is Administration {
-    /// @param registration Number of this hub on the management chain.
-    /// @param evmChainId Id of the chain it is made for; construction fails on any other.
-    /// @param maxHandlerGas Largest gas limit of a handler.
-    /// @param dev Whether endorser sets that one member can outvote are allowed. Anybody can read it.
-    /// @param queue Whether messages are also kept in storage, for chains whose nodes keep no logs.
+contract Hub is TransactionLayer, IHub, IHubSelf {
+    /// Where the code of `governor`, `execute` and `reportEquivocation` lies.
+    address private immutable _ADMINISTRATION;
+
+    /// @param binding Number on the management chain; id of the chain it is made for (construction fails on any other); largest gas limit of a handler;
+    /// whether endorser sets that one member can outvote are allowed; whether messages are also kept in storage, for chains whose nodes keep no logs.
     /// @param governorGroupKey FROST group key of the governors, 33 bytes.
-    constructor(
-        uint32 registration,
-        uint64 evmChainId,
-        uint32 maxHandlerGas,
-        bool dev,
-        bool queue,
-        bytes memory governorGroupKey
-    ) HubStorage(registration, evmChainId, maxHandlerGas, dev, queue, governorGroupKey) {}
+    constructor(Binding memory binding, bytes memory governorGroupKey) HubStorage(binding) {
+        (bool valid, uint256 x, uint8 prefix) = Frost.decodeKey(governorGroupKey);
+        if (!valid) revert InvalidConstruction();
+        _governorKeyX = x;
+        _governorKeyPrefix = prefix;
+        _governorKeyEpoch = 1;
+        _ADMINISTRATION = address(new Administration(binding));
+    }
+
+    // ------------------------------------------------------------------------------------------------------------ sending
 
     /// @inheritdoc IHub
     function send(
@@ -63,7 +68,7 @@ contract Hub is Administration {
         bytes memory packet;
         (packet, packetId) = PacketHeader.assemble(t, v, x, a, user, body);
         uint256 entry = _append(outboxKey, head, packetId);
-        if (QUEUE) _keep(entry, FORM_PACKET, packet);
+        if (_QUEUE) _keep(entry, FORM_PACKET, packet);
         _emitPacket(entry, packet);
     }
 
@@ -78,6 +83,18 @@ contract Hub is Administration {
     }
 
     /// @inheritdoc IHub
+    function openChannel(uint8 transportProtocol) external onThisChain returns (uint32 channel) {
+        uint256 application = _senders[msg.sender] & U32;
+        if (application == 0) revert NotAllowed(msg.sender);
+        if (!Protocols.isTransport(transportProtocol)) revert InvalidHeader();
+        channel = ++_lastChannel;
+        _channels[channel] = (uint256(transportProtocol) << 32) | application;
+        emit ChannelOpened(channel, uint32(application), transportProtocol);
+    }
+
+    // ------------------------------------------------------------------------------------------------------------ receiving
+
+    /// @inheritdoc IHub
     function receiveRange(bytes calldata envelope) external onThisChain {
         _enter();
         uint256 offset = Calldata.start(envelope);
@@ -85,7 +102,7 @@ contract Hub is Administration {
         // Verification: check everything, then change anything.
         Endorsers memory endorsers = _openEndorsers(offset, end);
         Range memory range = _openRange(endorsers.end, end);
-        _requireEndorsed(endorsers, REGISTRATION, range.last, range.value);
+        _requireEndorsed(endorsers, _REGISTRATION, range.last, range.value);
 
         Batch memory batch;
         batch.domain = endorsers.domain;
@@ -117,33 +134,210 @@ contract Hub is Administration {
         }
     }
 
+    /// @inheritdoc IHubSelf
+    function callReturning(address account, uint256 gasLimit, bytes32 packetId, bytes calldata packet)
+        external
+        onlySelf
+        returns (bytes memory)
+    {
+        return _callReturning(account, gasLimit, packetId, packet);
+    }
+
     /// @inheritdoc IHub
-    function reportEquivocation(bytes calldata first, bytes calldata second) external onThisChain {
+    function retryCallback(bytes calldata receiptHome) external onThisChain {
         _enter();
-        (uint256 relay, uint256 domain, uint256 destination, uint256 number, bytes32 value) = _openStatement(first);
-        (uint256 relay2, uint256 domain2, uint256 destination2, uint256 number2, bytes32 value2) =
-            _openStatement(second);
-        bool equivocation =
-            relay == relay2 && domain == domain2 && destination == destination2 && number == number2 && value != value2;
-        if (!equivocation) revert NoEquivocation();
-        _freeze(domain, relay);
+        _retryCallback(receiptHome);
         _leave();
     }
 
-    /// @dev Reads and verifies a statement that something was endorsed, toward whichever destination.
-    function _openStatement(bytes calldata statement)
-        private
+    /// @inheritdoc IHub
+    function settle(uint32 domain, uint32 relay, uint64 nonce, bytes calldata packets) external onThisChain {
+        _enter();
+        _settle(domain, relay, nonce, packets);
+        _leave();
+    }
+
+    // ------------------------------------------------------------------------------------------------------------ administration
+
+    /// @inheritdoc IHub
+    function governor(bytes calldata) external {
+        _administration();
+    }
+
+    /// @inheritdoc IHub
+    function reportEquivocation(bytes calldata, bytes calldata) external {
+        _administration();
+    }
+
+    /// @inheritdoc IHubSelf
+    function execute(uint32, uint8, bytes calldata) external {
+        _administration();
+    }
+
+    /// @dev Runs the same call in the code of Administration and ends with its outcome.
+    function _administration() private {
+        address code = _ADMINISTRATION;
+        assembly ("memory-safe") {
+            let buffer := mload(0x40)
+            calldatacopy(buffer, 0, calldatasize())
+            let success := delegatecall(gas(), code, buffer, calldatasize(), 0, 0)
+            returndatacopy(buffer, 0, returndatasize())
+            if iszero(success) { revert(buffer, returndatasize()) }
+            return(buffer, returndatasize())
+        }
+    }
+
+    // ------------------------------------------------------------------------------------------------------------ reading
+
+    /// @inheritdoc IHub
+    function REGISTRATION() external view returns (uint32) {
+        return uint32(_REGISTRATION);
+    }
+
+    /// @inheritdoc IHub
+    function DEV() external view returns (bool) {
+        return _DEV;
+    }
+
+    /// @inheritdoc IHub
+    function QUEUE() external view returns (bool) {
+        return _QUEUE;
+    }
+
+    /// @inheritdoc IHub
+    function MAX_HANDLER_GAS() external view returns (uint32) {
+        return uint32(_MAX_HANDLER_GAS);
+    }
+
+    /// @inheritdoc IHub
+    function ADMINISTRATION() external view returns (address) {
+        return _ADMINISTRATION;
+    }
+
+    /// @inheritdoc IHub
+    function statusOf(uint32 domain, uint32 source, uint32 relay, uint32 channel, uint64 sequence)
+        external
         view
-        returns (uint256 relay, uint256 domain, uint256 destination, uint256 number, bytes32 value)
+        returns (uint8)
     {
-        uint256 offset = Calldata.start(statement);
-        Endorsers memory endorsers = _openEndorsers(offset, offset + statement.length);
-        if (endorsers.end + 44 != offset + statement.length) revert MalformedRange();
-        destination = Calldata.u32(endorsers.end);
-        number = Calldata.u64(endorsers.end + 4);
-        value = bytes32(Calldata.word(endorsers.end + 12));
-        _requireEndorsed(endorsers, destination, number, value);
-        return (endorsers.relay, endorsers.domain, destination, number, value);
+        return _statusOf(domain, source, relay, channel, sequence);
+    }
+
+    /// @inheritdoc IHub
+    function isFinal(uint32 domain, uint32 source, uint32 relay, uint32 channel, uint64 sequence, bool ordered)
+        external
+        view
+        returns (bool)
+    {
+        return _isFinal(domain, source, relay, channel, sequence, ordered);
+    }
+
+    /// @inheritdoc IHub
+    function message(uint32 domain, uint32 relay, uint64 number) external view returns (bytes memory) {
+        return _messages[(_outboxKey(domain, relay) << 64) | number];
+    }
+
+    /// @inheritdoc IHub
+    function outbox(uint32 domain, uint32 relay)
+        external
+        view
+        returns (uint64 number, uint64 lastNonce, bytes32 value, uint256 flags)
+    {
+        uint256 key = _outboxKey(domain, relay);
+        uint256 head = _head[key];
+        return (uint64(head), uint64(head >> HEAD_NONCE), _chain[key], head >> HEAD_FLAGS);
+    }
+
+    /// @inheritdoc IHub
+    function applicationOf(uint32 application)
+        external
+        view
+        returns (address account, uint16 protocols, bool paused, uint32 lifeCycle)
+    {
+        uint256 record = _applications[application];
+        return (
+            address(uint160(record)),
+            uint16(record >> APP_PROTOCOLS),
+            record & APP_PAUSED != 0,
+            uint32(record >> APP_LIFE_CYCLE)
+        );
+    }
+
+    /// @inheritdoc IHub
+    function applicationIdOf(address account) external view returns (uint32) {
+        return uint32(_senders[account]);
+    }
+    /// @inheritdoc IHub
+    function route(uint32 domain, uint32 destination, uint32 application) external view returns (uint32) {
+        uint256 slot = _routingSlot(destination, application);
+        uint32[] storage relays = _domains[domain].relays;
+        for (uint256 i = 0; i < relays.length; ++i) {
+            uint256 head = _head[_outboxKey(domain, relays[i])];
+            uint256 first = (head >> HEAD_FIRST_SLOT) & 0x3ff;
+            if (slot >= first && slot < first + ((head >> HEAD_SLOTS) & 0x7ff)) return relays[i];
+        }
+        revert NotPossible();
+    }
+
+
+    /// @inheritdoc IHub
+    function relayOf(uint32 relay)
+        external
+        view
+        returns (uint32 domain, uint8 state, uint32 epoch, uint40 overlapUntil, uint32 lifeCycle)
+    {
+        Relay storage record = _relays[relay];
+        return (record.domain, record.state, record.epoch, record.overlapUntil, record.lifeCycle);
+    }
+
+    /// @inheritdoc IHub
+    function peerOf(uint32 domain, uint32 registration)
+        external
+        view
+        returns (bool member, uint64 evmChainId, uint32 largestHandlerGas)
+    {
+        Peer storage peer = _peers[_outboxKey(domain, registration)];
+        return (peer.member, peer.evmChainId, peer.largestHandlerGas);
+    }
+
+    /// @inheritdoc IHub
+    function registrationOfChain(uint32 domain, uint64 evmChainId) external view returns (uint32) {
+        return uint32(_registrationOfChain[(uint256(domain) << 64) | evmChainId]);
+    }
+
+    /// @inheritdoc IHub
+    function domainOf(uint32 domain)
+        external
+        view
+        returns (
+            uint32 lifeCycle,
+            uint32 policyEpoch,
+            uint8 method,
+            uint8 largestDepth,
+            uint16 notaryEpoch,
+            uint32[] memory relays
+        )
+    {
+        Domain storage record = _domains[domain];
+        return
+            (
+                record.lifeCycle,
+                record.policyEpoch,
+                record.method,
+                record.largestDepth,
+                record.notaryEpoch,
+                record.relays
+            );
+    }
+
+    /// @inheritdoc IHub
+    function counterOf(uint32 domain) external view returns (uint64) {
+        return _counters[domain];
+    }
+
+    /// @inheritdoc IHub
+    function governorKey() external view returns (uint256 x, uint8 prefix, uint32 epoch) {
+        return (_governorKeyX, _governorKeyPrefix, _governorKeyEpoch);
     }
 
     /// @inheritdoc IHub

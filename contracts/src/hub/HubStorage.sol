@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {IHub} from "../interfaces/IHub.sol";
-import {Frost} from "../crypto/Frost.sol";
+import {IHubEvents} from "../interfaces/IHubEvents.sol";
 import {Guard} from "guard/Guard.sol";
 
 /// @title Where a hub keeps what. Slots 0 to 8 are proven to other chains (formats, section 7); the order of these declarations is part of the format.
-abstract contract HubStorage is IHub, Guard {
+abstract contract HubStorage is IHubEvents, Guard {
     // ------------------------------------------------------------------------------------------------------------ proven
 
     /// Slot 0. Outbox (domain << 32 | relay) to chain[q] of its head.
@@ -139,35 +138,28 @@ abstract contract HubStorage is IHub, Guard {
     uint256 internal constant U40 = 0xffffffffff;
     uint256 internal constant U64 = 0xffffffffffffffff;
 
-    /// @inheritdoc IHub
-    uint32 public immutable REGISTRATION;
-    /// @inheritdoc IHub
-    bool public immutable DEV;
-    /// @inheritdoc IHub
-    bool public immutable QUEUE;
-    /// @inheritdoc IHub
-    uint32 public immutable MAX_HANDLER_GAS;
+    /// What a hub is bound to for ever. The code for rare calls (Administration) is made with the same values.
+    struct Binding {
+        uint32 registration;
+        uint64 evmChainId;
+        uint32 maxHandlerGas;
+        bool dev;
+        bool queue;
+    }
+
+    uint256 internal immutable _REGISTRATION;
+    uint256 internal immutable _MAX_HANDLER_GAS;
+    bool internal immutable _DEV;
+    bool internal immutable _QUEUE;
     uint256 private immutable _CHAIN_ID;
 
-    constructor(
-        uint32 registration,
-        uint64 evmChainId,
-        uint32 maxHandlerGas,
-        bool dev,
-        bool queue,
-        bytes memory governorGroupKey
-    ) {
-        if (registration == 0 || evmChainId != block.chainid) revert InvalidConstruction();
-        (bool valid, uint256 x, uint8 prefix) = Frost.decodeKey(governorGroupKey);
-        if (!valid) revert InvalidConstruction();
-        REGISTRATION = registration;
-        MAX_HANDLER_GAS = maxHandlerGas;
-        DEV = dev;
-        QUEUE = queue;
-        _CHAIN_ID = block.chainid;
-        _governorKeyX = x;
-        _governorKeyPrefix = prefix;
-        _governorKeyEpoch = 1;
+    constructor(Binding memory binding) {
+        if (binding.registration == 0 || binding.evmChainId != block.chainid) revert InvalidConstruction();
+        _REGISTRATION = binding.registration;
+        _MAX_HANDLER_GAS = binding.maxHandlerGas;
+        _DEV = binding.dev;
+        _QUEUE = binding.queue;
+        _CHAIN_ID = binding.evmChainId;
     }
 
     /// @dev A fork of the chain carries the hub along, but not its authority.

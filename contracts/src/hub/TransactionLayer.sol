@@ -2,7 +2,6 @@
 pragma solidity 0.8.37;
 
 import {IApplication} from "../interfaces/IApplication.sol";
-import {IHub} from "../interfaces/IHub.sol";
 import {ApplicationLayer} from "./ApplicationLayer.sol";
 import {Calldata} from "./Calldata.sol";
 import {PacketHeader} from "./PacketHeader.sol";
@@ -86,13 +85,13 @@ abstract contract TransactionLayer is ApplicationLayer {
                 revert WrongRelay(uint32(PacketHeader.relay(transport)));
             }
             head += 1 << HEAD_NONCE;
-            transaction |= PacketHeader.REQUEST_FIXED | (uint256(REGISTRATION) << 176);
+            transaction |= PacketHeader.REQUEST_FIXED | (_REGISTRATION << 176);
             return (transaction | (((head >> HEAD_NONCE) & U64) << 112), head);
         }
     }
 
     function _routingSlot(uint256 destination, uint256 application) internal view returns (uint256 slot) {
-        uint256 key = (uint256(REGISTRATION) << 224) | (destination << 192) | (application << 160);
+        uint256 key = (_REGISTRATION << 224) | (destination << 192) | (application << 160);
         assembly ("memory-safe") {
             mstore(0x00, key)
             slot := and(keccak256(0x00, 0x0c), 0x3ff)
@@ -109,7 +108,7 @@ abstract contract TransactionLayer is ApplicationLayer {
         unchecked {
             uint256 transport = Calldata.word(offset);
             uint256 relay = PacketHeader.relay(transport);
-            uint256 here = (batch.domain << 192) | (uint256(REGISTRATION) << 128);
+            uint256 here = (batch.domain << 192) | (_REGISTRATION << 128);
             if (!PacketHeader.isWellFormed(offset) || transport & ((U32 << 192) | (U32 << 128)) != here) return;
             if (relay != 0 && relay != batch.relay) return;
 
@@ -133,7 +132,7 @@ abstract contract TransactionLayer is ApplicationLayer {
                 _focusApplication(batch, PacketHeader.applicationId(Calldata.word(offset + 72)));
                 if (batch.applicationPaused) return;
                 account = batch.account;
-                if (PacketHeader.gasLimit(transaction) > MAX_HANDLER_GAS) code = FAILED_GAS;
+                if (PacketHeader.gasLimit(transaction) > _MAX_HANDLER_GAS) code = FAILED_GAS;
                 else if (account == address(0)) code = FAILED_APPLICATION;
             }
 
@@ -327,7 +326,7 @@ abstract contract TransactionLayer is ApplicationLayer {
         unchecked {
             uint256 transport = Calldata.word(offset);
             uint256 relay = PacketHeader.relay(transport);
-            uint256 here = (batch.domain << 192) | (uint256(REGISTRATION) << 160);
+            uint256 here = (batch.domain << 192) | (_REGISTRATION << 160);
             if (!PacketHeader.isWellFormed(offset) || transport & ((U32 << 192) | (U32 << 160)) != here) return;
             if (relay != 0 && relay != batch.relay) return;
             if (transport & PacketHeader.RECEIPT_WANTED == 0) return;
@@ -367,9 +366,8 @@ abstract contract TransactionLayer is ApplicationLayer {
         return false;
     }
 
-    /// @inheritdoc IHub
-    function retryCallback(bytes calldata receiptHome) external onThisChain {
-        _enter();
+    /// @dev Calls a callback again that failed before, see IHub.
+    function _retryCallback(bytes calldata receiptHome) internal {
         uint256 offset = Calldata.start(receiptHome);
         if (receiptHome.length < 171 || receiptHome.length != 171 + Calldata.u16(offset + 169)) {
             revert MalformedRange();
@@ -386,7 +384,6 @@ abstract contract TransactionLayer is ApplicationLayer {
                 (packetId, receiptHome[:168], uint8(Calldata.u8(offset + 168)), receiptHome[171:])
             )
         );
-        _leave();
     }
 
     function _requireCallable(uint256 application) private view returns (address account) {
@@ -446,7 +443,7 @@ abstract contract TransactionLayer is ApplicationLayer {
             uint256 source = word >> 224;
             uint256 sequence = (word >> 128) & U64;
             // Source 0 would name the status words of this hub's own transactions.
-            if (source == 0 || source == REGISTRATION || sequence == 0 || (word >> 120) & 0xff != ABORTED) return;
+            if (source == 0 || source == _REGISTRATION || sequence == 0 || (word >> 120) & 0xff != ABORTED) return;
             _focus(batch, BASE_STATUS, _statusKey(batch.domain, source, batch.relay, (word >> 192) & U32, sequence));
             uint256 shift = 2 * (sequence & 127);
             if ((batch.bitmap >> shift) & 3 != 0) return;
@@ -455,9 +452,8 @@ abstract contract TransactionLayer is ApplicationLayer {
         }
     }
 
-    /// @inheritdoc IHub
-    function settle(uint32 domain, uint32 relay, uint64 nonce, bytes calldata packets) external onThisChain {
-        _enter();
+    /// @dev Lets the application undo the effect of an aborted transaction, see IHub.
+    function _settle(uint32 domain, uint32 relay, uint64 nonce, bytes calldata packets) internal {
         uint256 offset = Calldata.start(packets);
         uint256 key = (uint256(relay) << 64) | nonce;
         // Every transaction that exists yet has one participant.
@@ -467,7 +463,7 @@ abstract contract TransactionLayer is ApplicationLayer {
         // The hash was named by a relay chain for this nonce; a packet of another transaction must not be undone under it.
         bool own = PacketHeader.bodyLength(application) == packets.length - PacketHeader.SIZE
             && PacketHeader.domain(transport) == domain && PacketHeader.relay(transport) == relay
-            && PacketHeader.source(transport) == REGISTRATION && PacketHeader.nonce(Calldata.word(offset + 40)) == nonce
+            && PacketHeader.source(transport) == _REGISTRATION && PacketHeader.nonce(Calldata.word(offset + 40)) == nonce
             && relay != 0;
         bytes32 packetId = PacketHeader.packetId(offset, packets.length - PacketHeader.SIZE);
         if (!own || _settlement[key] != keccak256(abi.encodePacked(TAG_PACKETS, packetId))) revert NothingToSettle();
@@ -475,25 +471,20 @@ abstract contract TransactionLayer is ApplicationLayer {
         _settlement[key] = SETTLED;
         emit Settled(key);
         _callOrRevert(account, abi.encodeCall(IApplication.onAbort, (packetId, packets)));
-        _leave();
     }
 
-    /// @inheritdoc IHub
-    function statusOf(uint32 domain, uint32 source, uint32 relay, uint32 channel, uint64 sequence)
-        public
-        view
+    /// @dev See IHub.
+    function _statusOf(uint32 domain, uint32 source, uint32 relay, uint32 channel, uint64 sequence) internal view
         returns (uint8)
     {
         return uint8((_status[_statusKey(domain, source, relay, channel, sequence)] >> (2 * (sequence & 127))) & 3);
     }
 
-    /// @inheritdoc IHub
-    function isFinal(uint32 domain, uint32 source, uint32 relay, uint32 channel, uint64 sequence, bool ordered)
-        external
-        view
+    /// @dev See IHub.
+    function _isFinal(uint32 domain, uint32 source, uint32 relay, uint32 channel, uint64 sequence, bool ordered) internal view
         returns (bool)
     {
-        if (relay != 0) return statusOf(domain, source, relay, channel, sequence) != 0;
+        if (relay != 0) return _statusOf(domain, source, relay, channel, sequence) != 0;
         if (ordered) return sequence <= _load(_receiveLaneSlot(domain, source, relay, channel)) & U64;
         uint256 key = (uint256(domain) << 128) | (uint256(source) << 96) | (uint256(channel) << 64) | (sequence >> 8);
         return (_seen[key] >> (sequence & 255)) & 1 != 0;

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {IHub} from "../interfaces/IHub.sol";
 import {HubStorage} from "./HubStorage.sol";
 import {PacketHeader} from "./PacketHeader.sol";
-import {Protocols} from "./Protocols.sol";
 import {TAG_OUTBOX, TAG_OUTBOX_OPEN_HUB, TAG_RECEIPT, TAG_REPORT} from "./Tags.sol";
 
 /// @title Transport layer of a hub: outboxes, lanes and channels (formats, sections 3, 5 and 6.5).
@@ -43,7 +41,7 @@ abstract contract TransportLayer is HubStorage {
     function _openOutbox(uint256 domain, uint256 relay, uint256 head) internal {
         uint256 key = _outboxKey(domain, relay);
         _chain[key] = keccak256(
-            abi.encodePacked(TAG_OUTBOX_OPEN_HUB, REGISTRATION, address(this), uint32(domain), uint32(relay))
+            abi.encodePacked(TAG_OUTBOX_OPEN_HUB, uint32(_REGISTRATION), address(this), uint32(domain), uint32(relay))
         );
         _head[key] = head | FLAG_OPEN;
     }
@@ -71,7 +69,7 @@ abstract contract TransportLayer is HubStorage {
             abi.encodePacked(kind, uint32(relay), uint64(block.number), uint64(bound >> HEAD_NONCE), uint64(bound));
         bytes32 messageId = keccak256(abi.encodePacked(TAG_REPORT, keccak256(report)));
         uint256 entry = _append(key, _head[key], messageId);
-        if (QUEUE) _keep(entry, FORM_REPORT, report);
+        if (_QUEUE) _keep(entry, FORM_REPORT, report);
         emit ReportMade(entry, report);
     }
 
@@ -80,39 +78,13 @@ abstract contract TransportLayer is HubStorage {
         internal
     {
         uint256 key = _outboxKey(domain, outboxRelay);
-        bytes32 messageId = keccak256(abi.encodePacked(TAG_RECEIPT, REGISTRATION, uint32(relay), listHash));
+        bytes32 messageId = keccak256(abi.encodePacked(TAG_RECEIPT, uint32(_REGISTRATION), uint32(relay), listHash));
         uint256 entry = _append(key, _head[key], messageId);
-        if (QUEUE) _keep(entry, FORM_RECEIPTS, content);
+        if (_QUEUE) _keep(entry, FORM_RECEIPTS, content);
         emit ReceiptsMade(entry, content);
     }
 
-    /// @inheritdoc IHub
-    function message(uint32 domain, uint32 relay, uint64 number) external view returns (bytes memory) {
-        return _messages[(_outboxKey(domain, relay) << 64) | number];
-    }
-
-    /// @inheritdoc IHub
-    function outbox(uint32 domain, uint32 relay)
-        external
-        view
-        returns (uint64 number, uint64 lastNonce, bytes32 value, uint256 flags)
-    {
-        uint256 key = _outboxKey(domain, relay);
-        uint256 head = _head[key];
-        return (uint64(head), uint64(head >> HEAD_NONCE), _chain[key], head >> HEAD_FLAGS);
-    }
-
     // ------------------------------------------------------------------------------------------------------------ channels and lanes
-
-    /// @inheritdoc IHub
-    function openChannel(uint8 transportProtocol) external onThisChain returns (uint32 channel) {
-        uint256 application = _senders[msg.sender] & U32;
-        if (application == 0) revert NotAllowed(msg.sender);
-        if (!Protocols.isTransport(transportProtocol)) revert InvalidHeader();
-        channel = ++_lastChannel;
-        _channels[channel] = (uint256(transportProtocol) << 32) | application;
-        emit ChannelOpened(channel, uint32(application), transportProtocol);
-    }
 
     /// @dev Slot and content of the lane of a packet at this, its sending end, with settings as of now.
     function _laneOf(uint256 transport, uint256 head) internal view returns (uint256 slot, uint256 lane) {
@@ -159,7 +131,7 @@ abstract contract TransportLayer is HubStorage {
                 revert NoMember(uint32(PacketHeader.domain(transport)), uint32(PacketHeader.destination(transport)));
             }
             if (channel != 0 && (lane >> LANE_OWNER) & U32 != application) revert WrongChannel(uint32(channel));
-            transport |= PacketHeader.TRANSPORT_FIXED | (uint256(REGISTRATION) << 160) | ((lane & U64) + 1);
+            transport |= PacketHeader.TRANSPORT_FIXED | (_REGISTRATION << 160) | ((lane & U64) + 1);
             if (lane & LANE_RELIABLE == 0) return transport | (PacketHeader.TRANSPORT_BASIC << 240);
             if (expiry == 0) revert InvalidTime(0, 0);
             return transport | (PacketHeader.TRANSPORT_RELIABLE << 240) | PacketHeader.ORDERED;
