@@ -18,6 +18,7 @@ from piebridge.crypto.errors import DecodingError, VerificationError
 from piebridge.crypto.hash import HASH_LENGTH, keccak256
 from piebridge.crypto.patricia import verify_account, verify_storage
 from piebridge.crypto.rlp_strict import read_bytes, read_integer, read_list
+from piebridge.protocol_stack.verification.slots import AuthenticatedSlots
 
 HEADER_FIELDS_MIN = 16
 """Fields of an EVM header since London (base fee)."""
@@ -61,22 +62,6 @@ class SpvProof:
     """Trie nodes from the state root to the hub's account."""
     slots: tuple[SlotProof, ...]
     """The slots, in the order in which they were asked for."""
-
-
-@dataclass(frozen=True, slots=True)
-class AuthenticatedSlots:
-    """What a hub's storage held at one block, proven."""
-
-    block_number: int
-    """Number of that block on the source chain."""
-    block_time_seconds: int
-    """Its timestamp, Unix seconds."""
-    block_hash: bytes
-    """Its hash, 32 bytes."""
-    slots: tuple[bytes, ...]
-    """Slots, 32 bytes each, in the order of the proof."""
-    values: tuple[bytes, ...]
-    """Their values, 32 bytes each; zero where nothing is stored."""
 
 
 def decode_header(encoded: bytes) -> EvmHeader:
@@ -132,13 +117,3 @@ def verify_slots(app_hash: bytes, hub: bytes, proof: SpvProof) -> AuthenticatedS
         slots=tuple(slot.slot for slot in proof.slots),
         values=tuple(value.to_bytes(32, "big") for value in values),
     )
-
-
-def require_equal(first: AuthenticatedSlots, second: AuthenticatedSlots) -> None:
-    """Check that two methods proved the same slots to hold the same values (method 3, both).
-
-    Raises:
-        VerificationError: they differ.
-    """
-    if (first.slots, first.values) != (second.slots, second.values):
-        raise VerificationError("SPV and notaries do not prove the same slots and values")

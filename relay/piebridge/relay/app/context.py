@@ -2,9 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from piebridge.abci.messages import ValidatorUpdate
 from piebridge.crypto.errors import ProtocolError
+from piebridge.protocol_stack import verdicts
+from piebridge.protocol_stack.identifiers import RegistrationNumber
+from piebridge.protocol_stack.transport.outbox import Form
 from piebridge.relay.app.records import RelayRecord
 from piebridge.relay.app.store import Store
 
@@ -12,7 +16,7 @@ NANOSECONDS_PER_SECOND = 1_000_000_000
 
 
 class RefusedError(ProtocolError):
-    """A transaction is well-formed and proven, but the state does not allow it (closed, frozen, unknown chain ...)."""
+    """A transaction is well-formed, but the state does not allow it: unknown, closed or frozen chain, wrong counter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,16 +29,26 @@ class RelayEvent:
     """Key and value pairs."""
 
 
+Events: TypeAlias = Sequence[RelayEvent]
+"""What a handler tells observers, in order."""
+
+
+def event(kind: str, **attributes: int | str | bytes) -> RelayEvent:
+    """Build an event; bytes are shown as hex."""
+    shown = ((key, value.hex() if isinstance(value, bytes) else str(value)) for key, value in attributes.items())
+    return RelayEvent(kind, tuple(shown))
+
+
 @dataclass(frozen=True, slots=True)
 class OutgoingMessage:
     """A packet or a receipt home on its way into an outbox; numbered at the end of the block."""
 
-    destination: int
-    """Registration of the hub."""
-    form: int
-    """Form in a range: 1 packet, 5 receipt home."""
+    destination: RegistrationNumber
+    """Hub that the outbox leads to."""
+    form: Form
+    """PACKET or RECEIPT_HOME."""
     content: bytes
-    """Content in that form."""
+    """What stands behind the form in a range."""
     message_id: bytes
     """Message id, 32 bytes."""
     packet_id: bytes
@@ -42,36 +56,31 @@ class OutgoingMessage:
 
 
 @dataclass(frozen=True, slots=True)
-class OriginVerdict:
+class OutgoingOriginVerdict:
     """A verdict toward the origin of a transaction."""
 
-    destination: int
-    """Registration of the origin."""
-    tx_id: bytes
+    destination: RegistrationNumber
+    """The origin."""
+    item: verdicts.OriginVerdict
+    """What it is told."""
+    transaction_id: bytes
     """Transaction whose record learns the entry number."""
-    nonce: int
-    """Transaction nonce at the origin."""
-    packets_hash: bytes | None
-    """Hash of the packet ids for an ABORT; None for a COMMIT."""
 
 
 @dataclass(frozen=True, slots=True)
-class ParticipantVerdict:
-    """An ABORT toward a participant, where it leaves a tombstone."""
+class OutgoingParticipantVerdict:
+    """A verdict toward the destination of a packet, where it leaves a tombstone."""
 
-    destination: int
-    """Registration of the participant."""
+    destination: RegistrationNumber
+    """The destination of the packet's lane."""
+    item: verdicts.ParticipantVerdict
+    """What it is told."""
     packet_id: bytes
     """Packet whose record learns the entry number."""
-    source: int
-    """Source of the packet's lane."""
-    channel: int
-    """Channel of the packet's lane."""
-    sequence: int
-    """Sequence of the packet."""
 
 
-Outgoing = OutgoingMessage | OriginVerdict | ParticipantVerdict
+OutgoingVerdict: TypeAlias = OutgoingOriginVerdict | OutgoingParticipantVerdict
+Outgoing: TypeAlias = OutgoingMessage | OutgoingVerdict
 
 
 @dataclass(slots=True)
@@ -98,11 +107,3 @@ class Context:
     def relay(self) -> RelayRecord:
         """The relay chain's own record."""
         return self.store.relay
-
-
-def event(kind: str, **attributes: int | str | bytes) -> RelayEvent:
-    """Build an event; bytes are shown as hex."""
-    return RelayEvent(kind, tuple((key, value.hex() if isinstance(value, bytes) else str(value)) for key, value in attributes.items()))
-
-
-Events = Sequence[RelayEvent]

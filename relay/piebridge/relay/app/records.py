@@ -108,6 +108,11 @@ class ChainRecord:
         """Whether the registration is not closed."""
         return self.closed_at is None
 
+    @property
+    def notary_epoch(self) -> int:
+        """Epoch of the notary set, 0 where there is none."""
+        return int.from_bytes(self.notary_set[:4], "big")
+
     def encode(self) -> bytes:
         """Encode the record."""
         fixed = _CHAIN.pack(

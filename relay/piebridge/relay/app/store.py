@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from piebridge.protocol_stack.identifiers import Lane
+from piebridge.protocol_stack.transport.outbox import OutboxHead
 from piebridge.protocol_stack.verification.light_clients.cometbft import ConsensusState
 from piebridge.relay.app import keys
 from piebridge.relay.app.records import (
@@ -79,9 +80,9 @@ class View:
         """Consensus state of a client at a height, or None."""
         return self._decoded(keys.consensus(registration, height), decode_consensus)
 
-    def cursor(self, registration: int, outbox_relay: int) -> tuple[int, bytes] | None:
-        """Number and chain value that were folded last of a hub's outbox, or None."""
-        return self._decoded(keys.cursor(registration, outbox_relay), _decode_head)
+    def cursor(self, registration: int, outbox_relay: int) -> OutboxHead | None:
+        """What was folded last of a hub's outbox, or None."""
+        return self._decoded(keys.cursor(registration, outbox_relay), OutboxHead.decode)
 
     def kept_value(self, registration: int, outbox_relay: int, number: int) -> KeptValue | None:
         """Chain value of a hub's outbox that was authenticated before, or None."""
@@ -115,9 +116,9 @@ class View:
         """Record of a transaction, or None."""
         return self._decoded(keys.transaction(tx_id), TransactionRecord.decode)
 
-    def outbox_head(self, destination: int) -> tuple[int, bytes] | None:
-        """Number and chain value of the head of the outbox toward a destination, or None."""
-        return self._decoded(keys.endorsed_head(destination), _decode_head)
+    def outbox_head(self, destination: int) -> OutboxHead | None:
+        """Head of the outbox toward a destination, or None."""
+        return self._decoded(keys.endorsed_head(destination), OutboxHead.decode)
 
     def outbox_base(self, destination: int) -> int:
         """Number of the oldest entry of an outbox that is kept, from 1."""
@@ -173,9 +174,9 @@ class Store(View):
         """Write a consensus state."""
         self.set(keys.consensus(registration, state.height_on_source), encode_consensus(state))
 
-    def set_cursor(self, registration: int, outbox_relay: int, number: int, value: bytes) -> None:
+    def set_cursor(self, registration: int, outbox_relay: int, head: OutboxHead) -> None:
         """Write what was folded last of a hub's outbox."""
-        self.set(keys.cursor(registration, outbox_relay), _encode_head(number, value))
+        self.set(keys.cursor(registration, outbox_relay), head.encode())
 
     def set_recorded(self, lane: Lane, sequence: int, *, value: bool = True) -> None:
         """Set (or clear) the recorded bit of a packet."""
@@ -191,30 +192,40 @@ class Store(View):
         word = word | mask if value else word & ~mask
         self.set(key, word.to_bytes(_HASH_LENGTH, "big") if word else None)
 
-    def set_packet(self, packet_id: bytes, record: PacketRecord) -> None:
-        """Write the record of a packet."""
-        self.set(keys.packet(packet_id), record.encode())
+    def set_packet_at(self, lane: Lane, sequence: int, packet_id: bytes | None) -> None:
+        """Write (or forget) which packet was recorded at a place."""
+        self.set(keys.packet_at(lane, sequence), packet_id)
+
+    def set_packet(self, packet_id: bytes, record: PacketRecord | None) -> None:
+        """Write (or forget) the record of a packet."""
+        self.set(keys.packet(packet_id), None if record is None else record.encode())
 
     def set_transaction(self, tx_id: bytes, record: TransactionRecord) -> None:
         """Write the record of a transaction."""
         self.set(keys.transaction(tx_id), record.encode())
 
-    def set_outbox_head(self, destination: int, number: int, value: bytes) -> None:
+    def set_outbox_head(self, destination: int, head: OutboxHead) -> None:
         """Write the head of the outbox toward a destination."""
-        self.set(keys.endorsed_head(destination), _encode_head(number, value))
+        self.set(keys.endorsed_head(destination), head.encode())
 
-    def set_entry(self, destination: int, number: int, record: EntryRecord) -> None:
-        """Write an entry of an outbox."""
-        self.set(keys.entry(destination, number), record.encode())
+    def set_outbox_base(self, destination: int, number: int) -> None:
+        """Write the number of the oldest entry of an outbox that is kept."""
+        self.set(keys.outbox(destination), number.to_bytes(8, "big"))
+
+    def set_entry(self, destination: int, number: int, record: EntryRecord | None) -> None:
+        """Write (or drop) an entry of an outbox."""
+        self.set(keys.entry(destination, number), None if record is None else record.encode())
+
+    def set_passed(self, lane: Lane, sequence: int) -> None:
+        """Write up to which sequence an ordered lane is acknowledged."""
+        self.set(keys.passed(lane), sequence.to_bytes(8, "big"))
 
     def set_message(self, destination: int, number: int, record: MessageRecord | None) -> None:
         """Write (or drop) the message of an entry."""
         self.set(keys.message(destination, number), None if record is None else record.encode())
 
-
-def _encode_head(number: int, value: bytes) -> bytes:
-    return number.to_bytes(8, "big") + value
-
-
-def _decode_head(data: bytes) -> tuple[int, bytes]:
-    return int.from_bytes(data[:8], "big"), data[8:]
+    def acknowledge_message(self, destination: int, number: int) -> None:
+        """Count one item of a message as acknowledged and drop the message with its last one."""
+        message = self.message(destination, number)
+        if message is not None:
+            self.set_message(destination, number, None if message.remaining == 1 else message.with_one_less())

@@ -4,7 +4,8 @@ import pytest
 import rlp
 from piebridge.crypto.errors import DecodingError, ProtocolError, VerificationError
 from piebridge.crypto.hash import keccak256
-from piebridge.protocol_stack.verification.spv import SpvProof, decode_header, require_equal, verify_slots
+from piebridge.protocol_stack.verification.slots import require_equal
+from piebridge.protocol_stack.verification.spv import SpvProof, decode_header, verify_slots
 from testkit.source_chain import SourceChain, evm_header
 
 HUB = b"\x0c" * 20
