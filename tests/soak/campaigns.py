@@ -1,5 +1,13 @@
 """The table of all campaigns. Whoever adds one adds a line here; nothing registers itself."""
 
+from soak import patricia_proofs
 from soak.campaign import Campaign
 
-CAMPAIGNS: tuple[Campaign, ...] = ()
+CAMPAIGNS: tuple[Campaign, ...] = (
+    Campaign(
+        "merkle-patricia-proofs",
+        "the verifier reads another value than py-trie proves, or takes a changed proof",
+        patricia_proofs.run_round,
+        counted=("proofs", "changed proofs refused"),
+    ),
+)

@@ -11,7 +11,7 @@ SETTINGS: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
 TOOLS = SETTINGS["tool"]
 WHEEL = TOOLS["hatch"]["build"]["targets"]["wheel"]
 
-BESIDE_THE_ROOTS = {"tests", "bench", "scripts"}
+BESIDE_THE_ROOTS = {".", "tests", "bench", "scripts"}
 """Folders with code that is not part of the product; a setting may list them beside the roots."""
 
 
