@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
+from piebridge.protocol_stack.endorsement import EndorsementAnswer
+
 
 @dataclass(frozen=True, slots=True)
 class Block:
@@ -238,22 +240,6 @@ class RelayTransactionResult:
     """0, or the application's reason to refuse."""
     log: str
     """Reason in words."""
-
-
-@dataclass(frozen=True, slots=True)
-class EndorsementAnswer:
-    """A validator's endorsement, formats.md section 8; a claim until its signature is checked."""
-
-    epoch: int
-    """Set epoch of the signer."""
-    index: int
-    """Its position in the set."""
-    address: bytes
-    """Its endorsement address, 20 bytes."""
-    value: bytes
-    """The chain value that it signed, 32 bytes."""
-    signature: bytes
-    """65 bytes."""
 
 
 @runtime_checkable

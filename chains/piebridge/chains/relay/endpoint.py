@@ -8,13 +8,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from piebridge.chains.cometbft_rpc import CometBftRpc
-from piebridge.chains.endpoint import EndorsementAnswer, RelayTransactionResult
+from piebridge.chains.endpoint import RelayTransactionResult
 from piebridge.chains.jsonrpc import DEFAULT_TIMEOUT_SECONDS
-from piebridge.crypto.errors import ConfigurationError, TransientChainError
+from piebridge.crypto.errors import ConfigurationError, DecodingError, TransientChainError
+from piebridge.protocol_stack.endorsement import EndorsementAnswer
 
 _Answer = TypeVar("_Answer")
-
-_ENDORSEMENT_LENGTH = 4 + 1 + 20 + 32 + 65
 
 
 class CometBftRelayEndpoint:
@@ -112,15 +111,10 @@ class CometBftRelayEndpoint:
         """Ask one validator's node to endorse an outbox entry."""
         node = self._validators[validator]
         answer = await node.abci_query("/endorse", destination.to_bytes(4, "big") + number.to_bytes(8, "big"))
-        if len(answer) != _ENDORSEMENT_LENGTH:
-            raise TransientChainError(f"{node.url}: an endorsement of {len(answer)} bytes")
-        return EndorsementAnswer(
-            epoch=int.from_bytes(answer[0:4], "big"),
-            index=answer[4],
-            address=answer[5:25],
-            value=answer[25:57],
-            signature=answer[57:],
-        )
+        try:
+            return EndorsementAnswer.decode(answer)
+        except DecodingError as error:
+            raise TransientChainError(f"{node.url}: malformed endorsement: {error}") from error
 
     async def _any(self, ask: Callable[[CometBftRpc], Awaitable[_Answer]]) -> _Answer:
         last: TransientChainError | None = None

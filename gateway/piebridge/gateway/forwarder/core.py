@@ -6,6 +6,7 @@ Five verbs, as of a network protocol's core: :meth:`PacketForwarder.receive` tak
 answers may be lost, late or doubled. Safety does not rest on it at all; hubs and relay chains check everything.
 """
 
+from dataclasses import replace
 from itertools import count
 
 from piebridge.gateway.forwarder.model import (
@@ -43,7 +44,7 @@ class PacketForwarder:
             self._path(event.path).observe(event, now)
             return
         if isinstance(event, Recheck):
-            self._path(event.path).recheck_all()
+            self._path(event.path).recheck()
             return
         path = self._owners.pop(event.effect_id, None)
         if path is None:
@@ -100,17 +101,17 @@ class PacketForwarder:
         for item in path.take_finished():
             self._finished.append((path.key, item))
             if path.key.flow is Flow.RELAY_TO_HUB:
-                # The relay chain keeps the message until it is shown that the hub has it.
-                self._path(_sibling(path.key, Flow.ACKNOWLEDGE)).observe(
-                    ItemsObserved(_sibling(path.key, Flow.ACKNOWLEDGE), (item,)), now
-                )
+                # The relay chain keeps the message until it is shown that the hub has it; a receipt may do that first.
+                sibling = _sibling(path.key, Flow.ACKNOWLEDGE)
+                later = replace(item, eligible_after_seconds=self._settings.acknowledge_after_seconds)
+                self._path(sibling).observe(ItemsObserved(sibling, (later,)), now)
 
     def _recheck_after(self, path: Path) -> None:
         """A hub has taken something: a verdict may be among it, and then a transaction waits to be settled."""
         if path.key.flow is Flow.RELAY_TO_HUB:
             settle = self._paths.get(_sibling(path.key, Flow.SETTLE))
             if settle is not None:
-                settle.recheck_all()
+                settle.recheck()
 
 
 def _sibling(key: PathKey, flow: Flow) -> PathKey:

@@ -139,7 +139,7 @@ class ItemsObserved:
 
 @dataclass(frozen=True, slots=True)
 class Recheck:
-    """Chain state has changed, or time has come to look again: whatever is not done on the path is checked again."""
+    """Chain state has changed: what waits on the path is checked again."""
 
     path: PathKey
 

@@ -36,6 +36,8 @@ class ForwarderSettings:
     """An effect that is not answered within this is taken for lost; longer than any deadline of the shell."""
     recheck_seconds: float = 30.0
     """How often items that wait are looked at even if nothing tells of a change."""
+    acknowledge_after_seconds: float = 20.0
+    """How long a message that a hub has may be acknowledged by its receipt before its slot is proven."""
     expiry_margin_seconds: float = 5.0
     """How long after its expiry a packet is carried without its body, so that clocks may differ."""
     first_retry_seconds: float = 0.5
