@@ -1,1 +1,1 @@
-"""The protocol: packets, headers, layers, outboxes, light clients, wire formats. No IO, no clock, no randomness."""
+"""The protocol: packets, headers, the four layers, outboxes, light clients, wire formats. Pure: no IO, no clock."""
