@@ -36,14 +36,14 @@ class _App(KeyValueApplication):
 @pytest_asyncio.fixture
 async def node() -> AsyncIterator[EmbeddedNode]:
     """A chain of three blocks whose clock stands; transactions make blocks at once."""
-    handlers = [lambda request, index=index: _query(node, request, index) for index in range(4)]
     application = _App()
 
-    def _query(node: EmbeddedNode, request: QueryRequest, index: int) -> QueryResponse:
+    def query(request: QueryRequest, index: int) -> QueryResponse:
         if request.path == "/raise":
             raise RuntimeError("bug in query")
         return QueryResponse(0, value=b"%d" % index) if request.path == "/index" else application.query(request)
 
+    handlers = [lambda request, index=index: query(request, index) for index in range(4)]
     node = EmbeddedNode(
         application,
         genesis_for(KEYS),
