@@ -204,6 +204,16 @@ def test_mempool_rejects_and_rechecks() -> None:
         engine.submit_tx(b"x=1")
 
 
+def test_transaction_that_failed_may_come_again() -> None:
+    engine = _engine()
+    engine.submit_tx(b"fail")
+    engine.submit_tx(b"x=1")
+    engine.make_block(NOW_NS)
+    assert engine.submit_tx(b"fail").code == 0
+    with pytest.raises(MempoolError, match="already exists"):
+        engine.submit_tx(b"x=1")
+
+
 def test_block_is_bounded_by_size_and_gas() -> None:
     application = KeyValueApplication()
     params = ConsensusParams(block_max_bytes=16_000, block_max_gas=3)
