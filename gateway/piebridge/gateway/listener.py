@@ -6,6 +6,7 @@ result compared with the head in the hub's storage: a node that hides, invents o
 before anybody spends gas or quota on it.
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
@@ -58,6 +59,7 @@ class HubListener:
         archive: Archive,
         cursors: CursorStore,
         counters: Counters,
+        notify: Callable[[Synced], None],
     ) -> None:
         """Read a hub.
 
@@ -71,7 +73,10 @@ class HubListener:
             archive: where entries go.
             cursors: where the position is kept.
             counters: where to count.
+            notify: called after each look that brought a new final block.
         """
+        self._notify = notify
+        self._reading = asyncio.Lock()
         self._endpoint = endpoint
         self._registration = registration
         self._domain = domain
@@ -90,6 +95,12 @@ class HubListener:
             TransientChainError: the node fails, or hides entries; nothing of this look is kept.
             VerificationError: the node's logs and storage contradict each other.
         """
+        async with self._reading:
+            synced = await self._sync()
+        self._notify(synced)
+        return synced
+
+    async def _sync(self) -> Synced:
         cursor = await self._valid_cursor()
         block = await self._final_block()
         first = self._first_block if cursor is None else cursor.number + 1
@@ -160,9 +171,7 @@ class HubListener:
             entry = by_number.get(number) or await self._queued(outbox, number, block)
             message_id = message_id_of(entry, self._registration)
             folded = folded.append(entry.height, message_id)
-            entries.append(
-                ArchivedEntry(number, entry.height, entry.form, entry.content, message_id, folded.value)
-            )
+            entries.append(ArchivedEntry(number, entry.height, entry.form, entry.content, message_id, folded.value))
         if folded != head:
             raise VerificationError(
                 f"{self._endpoint.name}: entries of outbox {outbox} up to block {block.number} fold to entry "

@@ -165,6 +165,18 @@ class RelayReader:
         except (KeyError, ValueError, TypeError) as error:
             raise TransientChainError(f"{self._endpoint.name}: malformed client state: {error!r}") from error
 
+    async def client_is_ageing(self, registration: int) -> bool:
+        """Return whether more than half of the time is over for which the newest trusted header may vouch."""
+        fields = _json_object(
+            await self._endpoint.query(RegistrationQuery.CLIENT_PATH, RegistrationQuery(registration).encode())
+        )
+        try:
+            newest, expires = int(fields["newest"]["time_ns"]), int(fields["expires_at_ns"])
+        except (KeyError, ValueError, TypeError) as error:
+            raise TransientChainError(f"{self._endpoint.name}: malformed client state: {error!r}") from error
+        now_ns = await self._endpoint.latest_time() * 1_000_000_000
+        return 2 * (now_ns - newest) > expires - newest
+
 
 _NOTHING_FOLDED = OutboxHead(0, bytes(32))
 
