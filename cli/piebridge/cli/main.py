@@ -4,7 +4,6 @@ import sys
 from collections.abc import Callable
 
 import typer
-from click.exceptions import ClickException
 
 from piebridge.cli import output
 from piebridge.crypto.errors import PieBridgeError
@@ -50,26 +49,23 @@ def build() -> typer.Typer:
 
 
 def run(command: Callable[[], object]) -> int:
-    """Run a command and turn what goes wrong into a message and an exit code."""
+    """Run a command and turn what goes wrong into a message and an exit code.
+
+    Typer itself answers wrong options (exit code 2) and Ctrl-C, by leaving the program.
+    """
     try:
         command()
-    except ClickException as error:
-        error.show()
-        return error.exit_code
-    except (KeyboardInterrupt, typer.Abort):
-        output.complain("interrupted")
-        return EXIT_INTERRUPTED
     except PieBridgeError as error:
         if "--json" in sys.argv:
             output.print_json(output.error_document(error))
         output.complain(f"error: {error}")
         return EXIT_FAILED
-    except typer.Exit as leaving:
-        return leaving.exit_code
+    except KeyboardInterrupt:
+        output.complain("interrupted")
+        return EXIT_INTERRUPTED
     return 0
 
 
 def main() -> None:
     """Entry point of the ``piebridge`` script."""
-    app = build()
-    sys.exit(run(lambda: app(standalone_mode=False)))
+    sys.exit(run(build()))

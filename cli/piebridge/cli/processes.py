@@ -62,6 +62,15 @@ def start(
     )
 
 
+def own_environment() -> dict[str, str]:
+    """Return variables with which a child runs the very same PieBridge as this process."""
+    import piebridge
+
+    roots = [str(Path(path).parent) for path in piebridge.__path__]
+    others = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path and path not in roots]
+    return {"PYTHONPATH": os.pathsep.join([*roots, *others]), "PYTHONUNBUFFERED": "1"}
+
+
 def is_running(process: ProcessEntry) -> bool:
     """Tell whether exactly this process still runs."""
     child = _CHILDREN.get(process.pid)
