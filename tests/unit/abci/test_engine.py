@@ -177,7 +177,7 @@ def test_each_validator_answers_queries_for_itself() -> None:
 
 
 def test_mempool_rejects_and_rechecks() -> None:
-    class OnlyOnce(KeyValueApplication):
+    class RefusesRepeats(KeyValueApplication):
         def check_tx(self, tx: bytes, kind: CheckTxKind) -> CheckTxResponse:
             if tx.partition(b"=")[0].decode() in self.values:
                 return CheckTxResponse(code=5)
@@ -186,7 +186,7 @@ def test_mempool_rejects_and_rechecks() -> None:
         def prepare_proposal(self, request: PrepareProposalRequest) -> tuple[bytes, ...]:
             return request.txs[:1]
 
-    engine = _engine(OnlyOnce(), mempool_limits=MempoolLimits(max_txs=3, max_tx_bytes=10))
+    engine = _engine(RefusesRepeats(), mempool_limits=MempoolLimits(max_txs=3, max_tx_bytes=10))
     assert engine.submit_tx(b"nonsense").code == 1
     assert engine.submit_tx(b"nonsense").code == 1  # a refused transaction may come again
     assert engine.submit_tx(b"x=1").code == engine.submit_tx(b"x=2").code == 0

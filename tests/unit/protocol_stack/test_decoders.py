@@ -19,10 +19,16 @@ def test_reads_back_what_it_wrote(decoder: DecoderUnderTest) -> None:
         assert decoder.encode(decoder.decode(data)) == data
 
 
-@parametrised
+# Those two end in a payload that may have any length; test_applications and test_governor_messages cut them.
+OPEN_ENDED = ("door-message", "governor-body-to-hub")
+
+
+@pytest.mark.parametrize(
+    "decoder",
+    [decoder for decoder in DECODERS if decoder.name not in OPEN_ENDED],
+    ids=lambda decoder: decoder.name,
+)
 def test_refuses_every_shorter_and_longer_input(decoder: DecoderUnderTest) -> None:
-    if decoder.name in ("door-message", "governor-body-to-hub"):
-        pytest.skip("ends in a payload that may have any length; test_applications and test_governor_messages cut it")
     samples = Samples(2)
     for _ in range(6):
         data = decoder.encode(decoder.sample(samples))
