@@ -228,6 +228,39 @@ def test_block_is_bounded_by_size_and_gas() -> None:
     assert made.block_size < 16_000
 
 
+def test_what_fits_into_no_block_never_enters_the_mempool() -> None:
+    params = ConsensusParams(block_max_bytes=16_000, block_max_gas=0)
+    engine = EmbeddedEngine(KeyValueApplication(), replace(genesis_for(KEYS), consensus_params=params), KEYS)
+    with pytest.raises(MempoolError, match="too big"):
+        engine.submit_tx(b"big=" + b"x" * 3000)
+    with pytest.raises(MempoolError, match="gas wanted 1 is greater than max gas 0"):
+        engine.submit_tx(b"x=1")
+    assert len(engine.mempool) == 0
+
+
+def test_block_that_cannot_hold_its_votes_is_refused_at_the_start() -> None:
+    params = ConsensusParams(block_max_bytes=10_000)
+    with pytest.raises(EngineError, match="no room for the votes"):
+        EmbeddedEngine(KeyValueApplication(), replace(genesis_for(KEYS), consensus_params=params), KEYS)
+
+
+def test_smaller_blocks_drop_what_no_longer_fits() -> None:
+    class Shrinking(KeyValueApplication):
+        def finalize_block(self, request: FinalizeBlockRequest) -> FinalizeBlockResponse:
+            return replace(
+                super().finalize_block(request), consensus_param_updates=ConsensusParams(block_max_bytes=16_000)
+            )
+
+        def prepare_proposal(self, request: PrepareProposalRequest) -> tuple[bytes, ...]:
+            return ()
+
+    engine = _engine(Shrinking())
+    engine.submit_tx(b"big=" + b"x" * 3000)
+    first = engine.make_block(NOW_NS).block.header
+    assert len(engine.mempool) == 0
+    assert engine.make_block(NOW_NS).block.header.consensus_hash != first.consensus_hash
+
+
 class _Faulty(KeyValueApplication):
     def __init__(self, fault: str) -> None:
         super().__init__()
