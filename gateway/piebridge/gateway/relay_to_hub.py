@@ -1,7 +1,7 @@
 """Entries of a relay chain's outbox to a hub: a range, endorsed by k validators."""
 
 from piebridge.chains.evm.hub import receive_range_data
-from piebridge.crypto.errors import VerificationError
+from piebridge.crypto.errors import PermanentChainError, VerificationError
 from piebridge.gateway.batching import GasModel, reshaped
 from piebridge.gateway.connections import Connections
 from piebridge.gateway.endorsements import collect_endorsement
@@ -57,8 +57,6 @@ class RelayToHubCarrier:
         limit = (await hub.endpoint.latest_block()).gas_limit
         if limit and gas > limit:
             if len(effect.forms) > 1:
-                raise TransientChainError(
-                    f"{path}: a batch of {len(effect.forms)} needs {gas} gas, a block has {limit}"
-                )
+                raise PermanentChainError(f"{path}: the batch needs {gas} gas, a block has {limit}")
             gas = limit
         await hub.submitter.submit(receive_range_data(envelope), gas)

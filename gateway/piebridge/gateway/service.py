@@ -237,9 +237,10 @@ class Gateway:
             for registration, prover in connection.provers.items():
                 try:
                     known = await connection.registration(registration)
-                    if known is not None and known.method is not Method.NOTARY:
-                        if await connection.reader.client_is_ageing(registration):
-                            await prover.refresh_client()
+                    if known is None or known.method is Method.NOTARY:
+                        continue
+                    if await connection.reader.client_is_ageing(registration):
+                        await prover.refresh_client()
                 except PieBridgeError as error:
                     _LOG.warning("light client of registration %d was not refreshed: %s", registration, error)
 

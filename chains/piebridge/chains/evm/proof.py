@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from piebridge.chains.endpoint import Block, StorageProof
+from piebridge.chains.errors import MissingStateError
 from piebridge.chains.evm.header import octets, quantity
 from piebridge.crypto.errors import TransientChainError, VerificationError
 from piebridge.crypto.patricia import EMPTY_TRIE_ROOT, verify_account, verify_storage
@@ -24,13 +25,14 @@ def proof_from_json(fields: object, block: Block, address: bytes, slots: Sequenc
     Raises:
         TransientChainError: the answer is malformed.
         VerificationError: it does not prove what it claims.
+        MissingStateError: it proves that there is no such account.
     """
     if not isinstance(fields, dict) or not isinstance(fields.get("storageProof"), list):
         raise TransientChainError(f"{where}: the answer is no proof")
     account_proof = _nodes(fields.get("accountProof"), where)
     account = verify_account(block.state_root, address, account_proof)
     if account is None:
-        raise VerificationError(f"{where}: there is no account 0x{address.hex()} in block {block.number}")
+        raise MissingStateError(f"{where}: there is no account 0x{address.hex()} in block {block.number}")
     told = {quantity(item.get("key"), where): item for item in fields["storageProof"] if isinstance(item, dict)}
     values, proofs = [], []
     for slot in slots:
