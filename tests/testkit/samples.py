@@ -134,14 +134,14 @@ GOVERNOR_SECRET = int.from_bytes(keccak256(b"piebridge test governor"), "big") >
 """Secret of the governor key of tests."""
 
 
-def test_key(number: int) -> bytes:
+def private_key(number: int) -> bytes:
     """Return the private key ``number`` of tests, 32 bytes."""
     return keccak256(b"piebridge test key %d" % number)
 
 
-def test_address(number: int) -> bytes:
+def key_address(number: int) -> bytes:
     """Return the address of the private key ``number`` of tests."""
-    return address_of_private_key(test_key(number))
+    return address_of_private_key(private_key(number))
 
 
 def governor_key() -> bytes:
@@ -335,7 +335,7 @@ class Samples:
     def quorum(self, threshold: int, keys: list[int], digest: bytes) -> Quorum:
         """Sign ``digest`` with ``threshold`` of the test keys whose numbers are ``keys``."""
         chosen = sorted(self.random.sample(range(len(keys)), threshold))
-        signatures = tuple(sign_recoverable(digest, test_key(keys[place])) for place in chosen)
+        signatures = tuple(sign_recoverable(digest, private_key(keys[place])) for place in chosen)
         return Quorum(sum(1 << place for place in chosen), signatures)
 
     def member_keys(self, most: int = 7) -> list[int]:
@@ -347,7 +347,7 @@ class Samples:
             method = EndorsementMethod.THRESHOLD
             return EndorsementSet(self.unsigned(32, 1), method, self.threshold(size), size, (governor_key(),))
         keys = keys or self.member_keys()
-        members = tuple(map(test_address, keys))
+        members = tuple(map(key_address, keys))
         size = len(keys)
         return EndorsementSet(self.unsigned(32, 1), EndorsementMethod.SIGNATURES, self.threshold(size), size, members)
 
@@ -375,14 +375,14 @@ class Samples:
         return SignedValue(unsigned.domain, unsigned.relay, signers, proof, destination, number, head.value)
 
     def endorsement_answer(self) -> EndorsementAnswer:
-        signature = sign_recoverable(self.hash(), test_key(1))
+        signature = sign_recoverable(self.hash(), private_key(1))
         return EndorsementAnswer(
             self.unsigned(32, 1), self.random.randrange(32), self.address(), self.hash(), signature
         )
 
     def notary_set(self, keys: list[int] | None = None) -> NotarySet:
         keys = keys or self.member_keys()
-        return NotarySet(self.unsigned(32, 1), self.threshold(len(keys)), tuple(map(test_address, keys)))
+        return NotarySet(self.unsigned(32, 1), self.threshold(len(keys)), tuple(map(key_address, keys)))
 
     def notary_statement(self, slots: list[bytes] | None = None) -> NotaryStatement:
         slots = slots or [self.hash() for _ in range(self.random.randint(1, 4))]
@@ -430,7 +430,7 @@ class Samples:
             Unpause(self.random.choice((PauseScope.APPLICATION, PauseScope.RELAY)), self.unsigned(32, 1)),
             FreezeRelay(self.unsigned(32, 1)),
             Close(),
-            Rotate(public_key_of(test_key(self.random.randint(1, 50)))),
+            Rotate(public_key_of(private_key(self.random.randint(1, 50)))),
             ApplicationCall(self.unsigned(32, 1), self.octets(self.random.randint(0, 40))),
             Verification(self.random.choice(tuple(Method)), self.unsigned(8), self.unsigned(16)),
         ]
@@ -454,12 +454,12 @@ class Samples:
 
     def validator_set(self, most: int = 7) -> ValidatorSet:
         keys = self.member_keys(most)
-        validators = tuple(ValidatorKeys(public_key_of(test_key(100 + key)), test_address(key)) for key in keys)
+        validators = tuple(ValidatorKeys(public_key_of(private_key(100 + key)), key_address(key)) for key in keys)
         return ValidatorSet(self.unsigned(32, 1), self.threshold(len(keys)), validators)
 
     def gateways(self) -> Gateways:
         keys = self.random.sample(range(1, 40), self.random.randint(0, 4))
-        return Gateways(tuple(GatewayQuota(test_address(key), self.unsigned(32)) for key in keys))
+        return Gateways(tuple(GatewayQuota(key_address(key), self.unsigned(32)) for key in keys))
 
     def parameters(self) -> Parameters:
         return Parameters(self.unsigned(32), self.unsigned(32), self.unsigned(32))
@@ -479,7 +479,7 @@ class Samples:
             Freeze(),
             RelayPause(),
             RelayUnpause(),
-            RelayRotate(public_key_of(test_key(self.random.randint(1, 50)))),
+            RelayRotate(public_key_of(private_key(self.random.randint(1, 50)))),
         ]
 
     def governor_message(self) -> GovernorMessage:
@@ -570,7 +570,7 @@ class Samples:
             self.unsigned(32, 1),
             self.unsigned(64),
             self.unsigned(64),
-            lambda digest: sign_recoverable(digest, test_key(1)),
+            lambda digest: sign_recoverable(digest, private_key(1)),
         )
 
     def genesis(self) -> RelayGenesis:

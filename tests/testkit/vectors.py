@@ -54,7 +54,7 @@ from piebridge.protocol_stack.transport.outbox import (
 )
 from piebridge.protocol_stack.transport.reliable import RELIABLE
 from testkit.fuzzing import DECODERS
-from testkit.samples import GOVERNOR_SECRET, Samples, governor_key, governor_sign, test_address, test_key
+from testkit.samples import GOVERNOR_SECRET, Samples, governor_key, governor_sign, key_address, private_key
 
 Json = dict[str, Any]
 HALF_ORDER = GROUP_ORDER // 2
@@ -608,7 +608,7 @@ def _unbelievable(name: str, envelope: Envelope, destination: int, samples: Samp
     digest = envelope.digest(destination)
     if isinstance(envelope.proof, Quorum):
         signatures = list(envelope.proof.signatures)
-        signatures[0] = sign_recoverable(digest, test_key(99))
+        signatures[0] = sign_recoverable(digest, private_key(99))
         cases["a stranger's signature"] = _with_proof(envelope, Quorum(envelope.proof.bitmap, tuple(signatures)))
         if len(signatures) > 1:
             swapped = (envelope.proof.signatures[1], envelope.proof.signatures[0], *envelope.proof.signatures[2:])
@@ -643,7 +643,7 @@ def _with_proof(envelope: Envelope, proof: Quorum | bytes) -> Envelope:
 
 
 def _refused_sets() -> list[Json]:
-    members = tuple(test_address(number) for number in range(1, 5))
+    members = tuple(key_address(number) for number in range(1, 5))
     data = EndorsementSet(6, EndorsementMethod.SIGNATURES, 3, 4, members).encode()
     group = EndorsementSet(6, EndorsementMethod.THRESHOLD, 3, 4, (governor_key(),)).encode()
     decode, code = EndorsementSet.decode, ErrorCode
@@ -672,11 +672,11 @@ def _refused_sets() -> list[Json]:
 
 def _refused_envelopes() -> list[Json]:
     keys = [1, 2, 3, 4]
-    signers = EndorsementSet(6, EndorsementMethod.SIGNATURES, 3, 4, tuple(map(test_address, keys)))
+    signers = EndorsementSet(6, EndorsementMethod.SIGNATURES, 3, 4, tuple(map(key_address, keys)))
     body = OutboxRange(RELAY_CHAIN, 3, b"\x11" * 32, (BareEntry(5, b"\x22" * 32),))
     unsigned = Envelope(1, 5, signers, b"", body)
     digest = unsigned.digest(7)
-    quorum = Quorum(0b0111, tuple(sign_recoverable(digest, test_key(key)) for key in keys[:3]))
+    quorum = Quorum(0b0111, tuple(sign_recoverable(digest, private_key(key)) for key in keys[:3]))
     data = Envelope(1, 5, signers, quorum, body).encode()
     at = 8 + 7 + 80
     signature = at + 4
@@ -713,9 +713,7 @@ def _refused_envelopes() -> list[Json]:
 
 def _equivocation(samples: Samples) -> tuple[SignedValue, SignedValue]:
     keys = [1, 2, 3, 4]
-    signers = EndorsementSet(
-        samples.unsigned(32, 1), EndorsementMethod.SIGNATURES, 3, 4, tuple(map(test_address, keys))
-    )
+    signers = EndorsementSet(samples.unsigned(32, 1), EndorsementMethod.SIGNATURES, 3, 4, tuple(map(key_address, keys)))
     domain, relay, destination = (samples.unsigned(32, 1) for _ in range(3))
     number = samples.unsigned(64, 1)
 
@@ -891,7 +889,7 @@ def relay_transactions() -> Json:
     valid = []
     for _ in range(40):
         transaction = samples.relay_transaction()
-        assert transaction.sender() == test_address(1)
+        assert transaction.sender() == key_address(1)
         valid.append(
             {
                 "kind": int(transaction.kind),
