@@ -4,10 +4,8 @@ from piebridge.crypto.errors import TransientChainError
 from piebridge.gateway.connections import Connections
 from piebridge.gateway.forwarder import Authenticate, Delivery, PathKey, Submit
 from piebridge.gateway.slots import evidence_of
-from piebridge.protocol_stack.authentication import encode_authentication
-from piebridge.protocol_stack.codec import u8, u32
 from piebridge.protocol_stack.notary_statement import SLOTS_MAX
-from piebridge.protocol_stack.relay_messages import SlotName, TransactionKind
+from piebridge.protocol_stack.relay_messages import HubSlots, SlotName, TransactionKind
 from piebridge.protocol_stack.transport.outbox import BareEntry
 
 
@@ -49,7 +47,9 @@ class AcknowledgementCarrier:
         if not names:
             raise TransientChainError(f"{path}: nothing is left to acknowledge")
         known = await relay.known(path.registration)
-        proof, authentication = await relay.provers[path.registration].authenticate(known, list(names))
-        named = b"".join(u8(names[slot].base) + names[slot].key for slot in proof.slots)
-        body = u32(path.registration) + encode_authentication(authentication) + u8(len(names)) + named
-        await relay.submitter.submit(TransactionKind.HUB_SLOTS, body)
+        shown = await relay.provers[path.registration].authenticate(known, list(names))
+        slots = HubSlots(path.registration, shown.authentication, tuple(names[slot] for slot in shown.proof.slots))
+        transactions: list[tuple[int, bytes]] = [(slots.KIND, slots.encode())]
+        if shown.update is not None:
+            transactions.insert(0, (TransactionKind.UPDATE_CLIENT, shown.update))
+        await relay.submitter.submit_all(transactions)

@@ -1,6 +1,7 @@
 """Entries of a hub's outbox to a relay chain: a range, authenticated by light client or notaries."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from piebridge.crypto.errors import TransientChainError
 from piebridge.gateway.archive import Archive, ArchivedEntry
@@ -10,7 +11,7 @@ from piebridge.gateway.forwarder import Authenticate, Delivery, PathKey, Submit
 from piebridge.gateway.listener import HubListener
 from piebridge.gateway.relay_reader import Registration
 from piebridge.protocol_stack.authentication import KeptAuthentication, encode_authentication
-from piebridge.protocol_stack.codec import u32
+from piebridge.protocol_stack.codec import Reader, bytes32, u32
 from piebridge.protocol_stack.commitment import chain_slot
 from piebridge.protocol_stack.header import Header
 from piebridge.protocol_stack.identifiers import FREE_RELAY
@@ -22,6 +23,27 @@ from piebridge.protocol_stack.transport.outbox import (
     open_hub_outbox,
 )
 from piebridge.protocol_stack.verification.base import Method
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What authenticates a range, as it travels through the forwarder."""
+
+    update: bytes | None
+    """Body of the UPDATE_CLIENT that must come first; None where the light client is far enough, or there is none."""
+    authentication: bytes
+    """Encoded authentication, formats.md section 11.2."""
+
+    def encode(self) -> bytes:
+        """Return the evidence as bytes."""
+        return bytes32(self.update or b"") + self.authentication
+
+    @classmethod
+    def decode(cls, data: bytes) -> "Evidence":
+        """Read :meth:`encode`."""
+        reader = Reader(data)
+        update = reader.bytes32()
+        return cls(update or None, reader.rest())
 
 
 class HubToRelayCarrier:
@@ -110,12 +132,12 @@ class HubToRelayCarrier:
             cursor = await relay.reader.cursor(path.registration, path.outbox)
             kept = self._archive.get(path.registration, path.outbox, cursor.number)
             if cursor.number >= effect.at_least and kept is not None and kept.chain_value == cursor.value:
-                return cursor.number, encode_authentication(KeptAuthentication())
+                return cursor.number, Evidence(None, encode_authentication(KeptAuthentication())).encode()
         known = await relay.known(path.registration)
         slot = chain_slot(self._connections.domain, path.outbox)
-        proof, authentication = await relay.provers[path.registration].authenticate(known, [slot])
-        number = await self._number_of(path, proof.values[0])
-        return number, encode_authentication(authentication)
+        shown = await relay.provers[path.registration].authenticate(known, [slot])
+        number = await self._number_of(path, shown.proof.values[0])
+        return number, Evidence(shown.update, encode_authentication(shown.authentication)).encode()
 
     async def _number_of(self, path: PathKey, value: bytes) -> int:
         """Return the number of the entry with this chain value; read the chain on where the archive is behind."""
@@ -141,13 +163,17 @@ class HubToRelayCarrier:
         archived = self._archive.between(path.registration, path.outbox, effect.first, effect.last)
         if len(archived) != effect.last - effect.first + 1:
             raise TransientChainError(f"{path}: entries {effect.first} to {effect.last} are not all in the archive")
+        evidence = Evidence.decode(effect.evidence)
         body = (
             u32(path.registration)
             + u32(path.outbox)
-            + effect.evidence
+            + evidence.authentication
             + range_of_archived(self._start(path, effect.first), archived, dict(effect.forms))
         )
-        await self._connections.relays[path.relay].submitter.submit(TransactionKind.HUB_RANGE, body)
+        transactions: list[tuple[int, bytes]] = [(TransactionKind.HUB_RANGE, body)]
+        if evidence.update is not None:
+            transactions.insert(0, (TransactionKind.UPDATE_CLIENT, evidence.update))
+        await self._connections.relays[path.relay].submitter.submit_all(transactions)
 
     def _start(self, path: PathKey, first: int) -> bytes:
         if first == 1:
@@ -171,6 +197,6 @@ async def _is_opened(relay: RelayConnection, packet_ids: list[bytes]) -> bool:
     """
     for packet_id in packet_ids:
         packet = await relay.reader.packet(packet_id)
-        if packet is not None and not packet.get("receipt"):
+        if packet is not None and not packet["receipt"]["code"]:
             return False
     return True

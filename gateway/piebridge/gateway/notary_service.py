@@ -3,7 +3,6 @@
 import asyncio
 import json
 import logging
-from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
@@ -22,39 +21,56 @@ _HTTP_STATUS = {RefusalCode.BAD_REQUEST: 400, RefusalCode.UNKNOWN_CHAIN: 404}
 _FIELDS = {"domain", "registration", "hub", "block_number", "slots"}
 
 
-async def run_notary(config: NotaryConfig, started: Callable[[str], None] | None = None) -> None:
-    """Run a notary until cancelled: the program behind ``piebridge notary run``.
+class NotaryService:
+    """A notary with its HTTP service, ready to :meth:`start`."""
 
-    Args:
-        config: what it reads and where it listens.
-        started: called with the address once requests are answered.
+    def __init__(self, config: NotaryConfig) -> None:
+        """Put the parts together.
 
-    Raises:
-        ConfigurationError: a node is of another chain than configured, or the evidence log is damaged.
-    """
-    counters = Counters()
-    evidence = EvidenceLog(config.data_directory / "evidence.sqlite3")
-    chains = [_read_chain(config, chain) for chain in config.chains]
-    notary = Notary(config, chains, evidence, counters)
-    runner = web.AppRunner(notary_application(notary, counters), access_log=None, shutdown_timeout=1.0)
-    try:
-        for chain in chains:
+        Raises:
+            ConfigurationError: the evidence log is damaged, or a chain has fewer than two nodes.
+        """
+        self._config = config
+        self.counters = Counters()
+        self._evidence = EvidenceLog(config.data_directory / "evidence.sqlite3")
+        self._chains = [_read_chain(config, chain) for chain in config.chains]
+        self.notary = Notary(config, self._chains, self._evidence, self.counters)
+        self._runner = web.AppRunner(
+            notary_application(self.notary, self.counters), access_log=None, shutdown_timeout=1.0
+        )
+        self._stopped = asyncio.Event()
+        self.url = ""
+        """Address of the service, once started."""
+
+    async def start(self) -> None:
+        """Check the nodes and begin to answer.
+
+        Raises:
+            ConfigurationError: a node is of another chain than configured.
+            OSError: the port is not free.
+        """
+        for chain in self._chains:
             for endpoint in chain.endpoints:
                 try:
                     await endpoint.check()
                 except TransientChainError as error:
                     _LOG.warning("not reachable yet: %s", error)
-        await runner.setup()
-        await web.TCPSite(runner, config.host, config.port).start()
-        if started is not None:
-            started(f"http://{config.host}:{runner.addresses[0][1]}")
-        await asyncio.Event().wait()
-    finally:
-        await runner.cleanup()
-        for chain in chains:
+        await self._runner.setup()
+        await web.TCPSite(self._runner, self._config.host, self._config.port).start()
+        self.url = f"http://{self._config.host}:{self._runner.addresses[0][1]}"
+
+    async def wait(self) -> None:
+        """Wait until the notary is stopped."""
+        await self._stopped.wait()
+
+    async def stop(self) -> None:
+        """Stop answering and close everything."""
+        await self._runner.cleanup()
+        for chain in self._chains:
             for endpoint in chain.endpoints:
                 await endpoint.close()
-        evidence.close()
+        self._evidence.close()
+        self._stopped.set()
 
 
 def notary_application(notary: Notary, counters: Counters) -> web.Application:

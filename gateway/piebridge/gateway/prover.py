@@ -1,11 +1,9 @@
 """Authenticates slots of a hub for a relay chain, by the method of its registration (formats.md, section 11.2)."""
 
-import asyncio
-import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from piebridge.chains.endpoint import Block, ParachainEndpoint, StorageProof
-from piebridge.chains.errors import TransactionRefusedError
 from piebridge.crypto.errors import ConfigurationError, TransientChainError
 from piebridge.gateway.notary_client import NotaryClient
 from piebridge.gateway.relay_reader import Registration, RelayReader
@@ -17,16 +15,24 @@ from piebridge.protocol_stack.authentication import (
     SlotProof,
     SpvAuthentication,
 )
-from piebridge.protocol_stack.relay_messages import UpdateClient
+from piebridge.protocol_stack.relay_messages import TransactionKind, UpdateClient
 from piebridge.protocol_stack.verification.base import Method
 
-_LOG = logging.getLogger(__name__)
 
-_TRIES = 3
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What shows slots of a hub to a relay chain."""
+
+    proof: StorageProof
+    """The slots, ascending, with their values; verified here."""
+    authentication: Authentication
+    """The same for the relay chain."""
+    update: bytes | None
+    """Body of the UPDATE_CLIENT that the relay chain must execute first; None where none is needed."""
 
 
 class Prover:
-    """Proofs about one hub for one relay chain; moves the relay chain's light client on where that is needed."""
+    """Proofs about one hub for one relay chain, with the update of its light client that they need."""
 
     def __init__(
         self,
@@ -43,7 +49,6 @@ class Prover:
         self._reader = reader
         self._submitter = submitter
         self._notaries = notaries
-        self._updating = asyncio.Lock()
 
     async def final_block(self, known: Registration) -> Block:
         """Return the newest block from which the relay chain can be shown anything."""
@@ -51,8 +56,8 @@ class Prover:
             return await self._endpoint.final_block(known.depth)
         return (await self._endpoint.light_client_target())[1]
 
-    async def authenticate(self, known: Registration, slots: Sequence[bytes]) -> tuple[StorageProof, Authentication]:
-        """Return values of slots at a final block, and what shows them to the relay chain.
+    async def authenticate(self, known: Registration, slots: Sequence[bytes]) -> Shown:
+        """Prove slots at a final block.
 
         Args:
             known: the hub's registration on the relay chain.
@@ -66,8 +71,8 @@ class Prover:
         if known.method is Method.NOTARY:
             block = await self._endpoint.final_block(known.depth)
             proof = await self._endpoint.prove(ordered, block.number)
-            return proof, await self._notary(known, proof)
-        client_height, block = await self._move_client()
+            return Shown(proof, await self._notary(known, proof), None)
+        client_height, block, update = await self._client_step()
         proof = await self._endpoint.prove(ordered, block.number)
         spv = SpvAuthentication(
             client_height,
@@ -76,40 +81,39 @@ class Prover:
             tuple(SlotProof(slot, nodes) for slot, nodes in zip(proof.slots, proof.proofs, strict=True)),
         )
         if known.method is Method.SPV:
-            return proof, spv
-        return proof, BothAuthentication(spv, await self._notary(known, proof))
+            return Shown(proof, spv, update)
+        return Shown(proof, BothAuthentication(spv, await self._notary(known, proof)), update)
 
     async def refresh_client(self) -> None:
-        """Move the light client on even if nothing is to be proven, before it expires."""
-        await self._move_client()
+        """Move the light client on before it expires, if more than half of its time is over."""
+        client = await self._reader.client(self._registration)
+        if client.is_ageing(await self._reader.endpoint.latest_time() * 1_000_000_000):
+            height, _ = await self._endpoint.light_client_target()
+            if height > client.height:
+                await self._submitter.submit(TransactionKind.UPDATE_CLIENT, await self._update(client.height, height))
 
     async def _notary(self, known: Registration, proof: StorageProof) -> NotaryAuthentication:
         if known.notary_set is None:
             raise TransientChainError(f"registration {self._registration} has no notary set on the relay chain")
         return await self._notaries.collect(known.notary_set, self._endpoint.hub_address, proof)
 
-    async def _move_client(self) -> tuple[int, Block]:
-        """Bring the light client to the newest EVM block; return a trusted height and the EVM block of its app hash."""
+    async def _client_step(self) -> tuple[int, Block, bytes | None]:
+        """Return a height that the light client trusts, or will after the update, and the EVM block of its app hash.
+
+        Several updates from one trusted height do no harm: the light client takes them in any order.
+        """
         if not self._endpoint.has_light_blocks:
             raise ConfigurationError(
                 f"{self._endpoint.name} is verified by light client, but has no cometbft_rpc_urls in the configuration"
             )
-        async with self._updating:
-            for _ in range(_TRIES):
-                client = await self._reader.client(self._registration)
-                height, block = await self._endpoint.light_client_target()
-                if client.app_hash == block.hash:
-                    return client.height, block
-                if height <= client.height:
-                    return client.height, await self._endpoint.app_block(client.height)
-                light_block = await self._endpoint.light_block(client.height, height)
-                try:
-                    update = UpdateClient(self._registration, (light_block,))
-                    await self._submitter.submit(update.KIND, update.encode())
-                except TransactionRefusedError as error:
-                    if (await self._reader.client(self._registration)).height == client.height:
-                        raise
-                    _LOG.info("another gateway moved the light client on: %s", error)
-                    continue
-                return height, block
-        raise TransientChainError(f"{self._endpoint.name}: the light client could not be moved on; others move it too")
+        client = await self._reader.client(self._registration)
+        height, block = await self._endpoint.light_client_target()
+        if client.app_hash == block.hash:
+            return client.height, block, None
+        if height <= client.height:
+            return client.height, await self._endpoint.app_block(client.height), None
+        return height, block, await self._update(client.height, height)
+
+    async def _update(self, trusted_height: int, height: int) -> bytes:
+        light_block = await self._endpoint.light_block(trusted_height, height)
+        return UpdateClient(self._registration, (light_block,)).encode()

@@ -46,6 +46,14 @@ class ClientState:
     """Newest trusted height."""
     app_hash: bytes
     """App hash in that header, 32 bytes."""
+    time_ns: int
+    """Time of that header, nanoseconds since the Unix epoch."""
+    expires_at_ns: int
+    """When it vouches for no other header any more."""
+
+    def is_ageing(self, now_ns: int) -> bool:
+        """Return whether more than half of its time is over."""
+        return 2 * (now_ns - self.time_ns) > self.expires_at_ns - self.time_ns
 
 
 class RelayReader:
@@ -160,22 +168,14 @@ class RelayReader:
             await self._endpoint.query(RegistrationQuery.CLIENT_PATH, RegistrationQuery(registration).encode())
         )
         try:
-            newest = fields["newest"]
-            return ClientState(int(newest["height"]), bytes.fromhex(newest["app_hash"]))
+            return ClientState(
+                height=int(fields["newest_height"]),
+                app_hash=bytes.fromhex(fields["app_hash"]),
+                time_ns=int(fields["time_ns"]),
+                expires_at_ns=int(fields["expires_at_ns"]),
+            )
         except (KeyError, ValueError, TypeError) as error:
             raise TransientChainError(f"{self._endpoint.name}: malformed client state: {error!r}") from error
-
-    async def client_is_ageing(self, registration: int) -> bool:
-        """Return whether more than half of the time is over for which the newest trusted header may vouch."""
-        fields = _json_object(
-            await self._endpoint.query(RegistrationQuery.CLIENT_PATH, RegistrationQuery(registration).encode())
-        )
-        try:
-            newest, expires = int(fields["newest"]["time_ns"]), int(fields["expires_at_ns"])
-        except (KeyError, ValueError, TypeError) as error:
-            raise TransientChainError(f"{self._endpoint.name}: malformed client state: {error!r}") from error
-        now_ns = await self._endpoint.latest_time() * 1_000_000_000
-        return 2 * (now_ns - newest) > expires - newest
 
 
 _NOTHING_FOLDED = OutboxHead(0, bytes(32))

@@ -10,7 +10,7 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from piebridge.chains.endpoint import Block
 from piebridge.chains.evm import EvmEndpoint
@@ -45,11 +45,14 @@ from piebridge.gateway.turns import Turns
 from piebridge.protocol_stack.relay_messages import RelayTransaction, TransactionKind
 from piebridge.protocol_stack.verification.base import Method
 
+if TYPE_CHECKING:
+    from aiohttp import web
+
 _LOG = logging.getLogger(__name__)
 
 
 class Gateway:
-    """A gateway with its chains, ready to :meth:`run`."""
+    """A gateway with its chains, ready to :meth:`start`."""
 
     def __init__(self, config: GatewayConfig, queue: EffectQueue | None = None) -> None:
         """Put the parts together; nothing is sent yet.
@@ -90,36 +93,55 @@ class Gateway:
             self.counters,
         )
         self._last_look: dict[str, float] = {}
+        self._running: asyncio.Task[None] | None = None
+        self._status: web.AppRunner | None = None
 
-    async def run(self) -> None:
-        """Carry messages until cancelled.
+    async def start(self) -> None:
+        """Open the status page, check the chains, and begin to carry.
 
         Raises:
             ConfigurationError: a node is of another chain than configured.
+            OSError: the port of the status page is not free.
+        """
+        if self._config.status_address is not None:
+            host, port = self._config.status_address
+            self._status = await serve_status(host, port, self.counters, self.health, self._refresh_gauges)
+        await self._check_chains()
+        self._reconciler.observe_all(self._now())
+        self._running = asyncio.create_task(self._run(), name=f"gateway {self._config.name}")
+
+    async def wait(self) -> None:
+        """Wait until the gateway is stopped.
+
+        Raises:
             ExceptionGroup: a part of the program has failed in a way that it does not know.
         """
-        status = None
-        try:
-            if self._config.status_address is not None:
-                host, port = self._config.status_address
-                status = await serve_status(host, port, self.counters, self.health, self._refresh_gauges)
-            await self._check_chains()
-            self._reconciler.observe_all(self._now())
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._queue.run(self._carry_out))
-                tasks.create_task(self._drive())
-                tasks.create_task(self._reconcile_forever())
-                for registration, listener in self._hub_listeners.items():
-                    hub = self.connections.hubs[registration]
-                    tasks.create_task(self._follow(hub.endpoint.name, hub.endpoint.wakes, listener.sync))
-                for relay, relay_listener in self._relay_listeners.items():
-                    endpoint = self.connections.relays[relay].endpoint
-                    tasks.create_task(self._follow(endpoint.name, endpoint.wakes, relay_listener.sync))
-        finally:
-            if status is not None:
-                await status.cleanup()
-            await self.connections.close()
-            self._database.close()
+        if self._running is not None:
+            await asyncio.wait({self._running})
+            if not self._running.cancelled():
+                self._running.result()
+
+    async def stop(self) -> None:
+        """Stop carrying and close everything; what was under way is found again at the next start."""
+        if self._running is not None:
+            self._running.cancel()
+            await asyncio.wait({self._running})
+        if self._status is not None:
+            await self._status.cleanup()
+        await self.connections.close()
+        self._database.close()
+
+    async def _run(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._queue.run(self._carry_out))
+            tasks.create_task(self._drive())
+            tasks.create_task(self._reconcile_forever())
+            for registration, listener in self._hub_listeners.items():
+                hub = self.connections.hubs[registration]
+                tasks.create_task(self._follow(hub.endpoint.name, hub.endpoint.wakes, listener.sync))
+            for relay, relay_listener in self._relay_listeners.items():
+                endpoint = self.connections.relays[relay].endpoint
+                tasks.create_task(self._follow(endpoint.name, endpoint.wakes, relay_listener.sync))
 
     def health(self) -> dict[str, Any]:
         """Return what operators want to know at a glance."""
@@ -239,8 +261,7 @@ class Gateway:
                     known = await connection.registration(registration)
                     if known is None or known.method is Method.NOTARY:
                         continue
-                    if await connection.reader.client_is_ageing(registration):
-                        await prover.refresh_client()
+                    await prover.refresh_client()
                 except PieBridgeError as error:
                     _LOG.warning("light client of registration %d was not refreshed: %s", registration, error)
 
@@ -363,7 +384,12 @@ _SILENT_SECONDS = 60.0
 
 async def run_gateway(config: GatewayConfig) -> None:
     """Run a gateway until cancelled: the program behind ``piebridge gateway run``."""
-    await Gateway(config).run()
+    gateway = Gateway(config)
+    try:
+        await gateway.start()
+        await gateway.wait()
+    finally:
+        await gateway.stop()
 
 
 async def _wake(wakes: Callable[[], AsyncIterator[None]], woken: asyncio.Event) -> None:
