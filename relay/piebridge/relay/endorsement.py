@@ -59,7 +59,13 @@ class EndorsementSigner:
         """Endorsement address, 20 bytes."""
 
     def sign(
-        self, domain: DomainId, relay: RelayId, destination: RegistrationNumber, epoch: int, number: EntryNumber, value: bytes
+        self,
+        domain: DomainId,
+        relay: RelayId,
+        destination: RegistrationNumber,
+        epoch: int,
+        number: EntryNumber,
+        value: bytes,
     ) -> bytes:
         """Sign a chain value that the own node has committed.
 
@@ -69,7 +75,12 @@ class EndorsementSigner:
         Raises:
             EquivocationRefusedError: another value was signed for this entry before.
         """
-        key = domain.to_bytes(4, "big") + relay.to_bytes(4, "big") + destination.to_bytes(4, "big") + number.to_bytes(8, "big")
+        key = (
+            domain.to_bytes(4, "big")
+            + relay.to_bytes(4, "big")
+            + destination.to_bytes(4, "big")
+            + number.to_bytes(8, "big")
+        )
         before = self._signed.get(key)
         if before is None:
             self._signed.put(key, value)
