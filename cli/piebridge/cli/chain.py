@@ -71,12 +71,13 @@ def run_evm(
 
     from piebridge.evm_chain.node import EvmNode
 
-    async def build() -> EvmNode:
-        return EvmNode(
+    async def main() -> None:
+        node = EvmNode(
             home / "data", document, keys, rpc_port, eth_port, host=host, block_interval_seconds=block_interval
         )
+        await serving.serve(node, lambda: f"{document.chain_id} serves eth_* at {node.eth_address}")
 
-    serving.serve(build, lambda node: f"{document.chain_id} serves eth_* at {node.eth_address}")
+    serving.run_until_told(main)
 
 
 @run.command("relay")
@@ -106,8 +107,8 @@ def run_relay(
 
     from piebridge.relay.node import RelayNode
 
-    async def build() -> RelayNode:
-        return RelayNode(
+    async def main() -> None:
+        node = RelayNode(
             home / "data",
             document,
             keys,
@@ -116,8 +117,11 @@ def run_relay(
             host=host,
             block_interval_seconds=block_interval,
         )
+        await serving.serve(
+            node, lambda: f"{document.chain_id} serves CometBFT's RPC at {', '.join(node.rpc_addresses)}"
+        )
 
-    serving.serve(build, lambda node: f"{document.chain_id} serves CometBFT's RPC at {', '.join(node.rpc_addresses)}")
+    serving.run_until_told(main)
 
 
 def _read_genesis(path: Path) -> "GenesisDocument":

@@ -1,7 +1,7 @@
 """``piebridge gateway``: carry packets between the chains of a domain."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -9,9 +9,6 @@ from piebridge.cli import passphrase, serving
 from piebridge.cli.network_file import DEFAULT_DIRECTORY, FILE_NAME
 from piebridge.crypto import keystore
 from piebridge.crypto.keystore import KeyPurpose
-
-if TYPE_CHECKING:
-    from piebridge.gateway.service import Gateway
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -40,11 +37,8 @@ def run(
     private_key = keystore.load(key, KeyPurpose.GATEWAY, secret, dev=dev)
 
     from piebridge.gateway.config import gateway_config_from_network
-    from piebridge.gateway.service import Gateway
+    from piebridge.gateway.service import run_gateway
 
     config = gateway_config_from_network(network, name, private_key)
-
-    async def build() -> Gateway:
-        return Gateway(config)
-
-    serving.serve(build, lambda gateway: f"gateway {name} carries packets of domain {config.domain}")
+    serving.say(f"gateway {name} carries packets of domain {config.domain}")
+    serving.run_until_told(lambda: run_gateway(config))

@@ -139,10 +139,11 @@ def proxy(
     from piebridge.cli import serving
     from piebridge.cli.local_network.proxy import TcpProxy
 
-    async def build() -> TcpProxy:
-        return TcpProxy(port, target_port)
+    async def main() -> None:
+        running = TcpProxy(port, target_port)
+        await serving.serve(running, lambda: f"{running.address} passes on to port {target_port}")
 
-    serving.serve(build, lambda running: f"{running.address} passes on to port {target_port}")
+    serving.run_until_told(main)
 
 
 def _stay(network: NetworkFile, *, quiet: bool) -> None:

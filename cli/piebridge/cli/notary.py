@@ -39,11 +39,9 @@ def run(
     private_key = keystore.load(key, KeyPurpose.NOTARY, secret, dev=dev)
 
     from piebridge.gateway.config import notary_config_from_network
-    from piebridge.gateway.notary_service import NotaryService
+    from piebridge.gateway.notary_service import run_notary
 
     config = notary_config_from_network(network, index, private_key, data)
-
-    async def build() -> NotaryService:
-        return NotaryService(config)
-
-    serving.serve(build, lambda notary: f"notary {index} signs statements at http://{config.host}:{config.port}")
+    serving.run_until_told(
+        lambda: run_notary(config, lambda address: serving.say(f"notary {index} signs statements at {address}"))
+    )

@@ -8,7 +8,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+_WIDTH_WITHOUT_TERMINAL = 140
+
 _CONSOLE = Console(highlight=False)
+if not _CONSOLE.is_terminal:
+    _CONSOLE.width = _WIDTH_WITHOUT_TERMINAL
 _ERRORS = Console(stderr=True, highlight=False)
 
 

@@ -4,8 +4,8 @@ import asyncio
 import logging
 import signal
 import sys
-from collections.abc import Awaitable, Callable
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
 
 import uvloop
 
@@ -25,48 +25,55 @@ class Service(Protocol):
         """End in good order."""
 
 
-ServiceT = TypeVar("ServiceT", bound=Service)
-
-
-def serve(build: Callable[[], Awaitable[ServiceT]], announce: Callable[[ServiceT], str]) -> None:
-    """Run a service until SIGTERM or SIGINT, or until it fails.
+def run_until_told(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run a program until SIGTERM or SIGINT, which cancel it, or until it ends or fails by itself.
 
     Args:
-        build: makes the service, on the event loop that it will run on.
-        announce: says in one line where it serves, once it does.
+        main: the program; called on the event loop that it runs on.
 
     Raises:
         ConfigurationError: a port is taken.
-        PieBridgeError: whatever ended the service.
+        PieBridgeError: whatever ended the program.
     """
     logging.basicConfig(
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
     )
-    uvloop.run(_serve(build, announce))
+    uvloop.run(_until_told(main))
 
 
-async def _serve(build: Callable[[], Awaitable[ServiceT]], announce: Callable[[ServiceT], str]) -> None:
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopping.set)
-    service = await build()
+async def serve(service: Service, announce: Callable[[], str]) -> None:
+    """Start a service, say in one line where it serves, and wait for its end; cancelled, it stops in good order."""
     try:
         await service.start()
+        say(announce())
+        await service.wait()
     except OSError as error:
         raise ConfigurationError(
             f"a port cannot be opened: {error.strerror or error}; stop what uses it, or choose another"
         ) from error
-    sys.stdout.write(announce(service) + "\n")
-    sys.stdout.flush()
-    running = asyncio.create_task(service.wait())
-    told = asyncio.create_task(stopping.wait())
-    try:
-        await asyncio.wait({running, told}, return_when=asyncio.FIRST_COMPLETED)
-        if running.done():
-            await running
     finally:
-        told.cancel()
         await service.stop()
-        running.cancel()
-        await asyncio.gather(running, told, return_exceptions=True)
+
+
+def say(line: str) -> None:
+    """Print a line at once, also into a log file."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+async def _until_told(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    program = asyncio.create_task(main())
+    told = asyncio.create_task(stopping.wait())
+    await asyncio.wait({program, told}, return_when=asyncio.FIRST_COMPLETED)
+    told.cancel()
+    if program.done():
+        await program
+        return
+    program.cancel()
+    (outcome,) = await asyncio.gather(program, return_exceptions=True)
+    if isinstance(outcome, Exception):
+        raise outcome
