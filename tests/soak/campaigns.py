@@ -1,9 +1,15 @@
 """The table of all campaigns. Whoever adds one adds a line here; nothing registers itself."""
 
-from soak import patricia_proofs, protocol_decoders
+from soak import cometbft_decoders, patricia_proofs, protocol_decoders
 from soak.campaign import Campaign
 
 CAMPAIGNS: tuple[Campaign, ...] = (
+    Campaign(
+        "cometbft-decoders",
+        "a decoder takes a second encoding of a value, raises something undeclared, or takes long",
+        cometbft_decoders.run_round,
+        counted=("inputs", "refused", "accepted"),
+    ),
     Campaign(
         "merkle-patricia-proofs",
         "the verifier reads another value than py-trie proves, or takes a changed proof",

@@ -1,7 +1,7 @@
 """A hub in Python: the storage, outboxes and receiving rules of ``docs/protocol/formats.md`` on a :class:`SourceChain`.
 
 It stands where a contract stands in a real network, so tests of relay chains and gateways can run without an EVM. It
-can also lie: :meth:`HubModel.append` puts any entry into any outbox, as a member chain that is malicious as a whole can.
+can also lie: :meth:`HubModel.append` puts any entry into any outbox, as a chain that is malicious as a whole can.
 """
 
 from collections.abc import Callable, Iterable
@@ -277,6 +277,7 @@ class HubModel:
         receipts: list[Receipt] = []
         counts = binds = False
         for entry in envelope.range.entries:
+            body: bytes | None
             match entry:
                 case PacketEntry(packet=packet):
                     header, body, packet_id = packet.header, packet.body, packet.packet_id
@@ -300,7 +301,7 @@ class HubModel:
             self.append(envelope.relay if binds else 0, ReceiptsEntry(self.chain.next_number, batch))
 
     def _receive_packet(self, relay: int, packet_id: bytes, header: Header, body: bytes | None) -> Receipt | None:
-        lane, sequence = header.lane, header.transport.sequence
+        lane = header.lane
         if lane.domain != self.domain or lane.destination != self.registration or lane.relay not in (0, relay):
             return None
         if self._has_ended(header):
@@ -320,7 +321,6 @@ class HubModel:
                 self.executed.append(packet_id)
                 returned = outcome.returned if header.transaction.returns_data else None
         self._end(header, code)
-        del sequence
         return Receipt(packet_id, code, returned)
 
     def _has_ended(self, header: Header) -> bool:

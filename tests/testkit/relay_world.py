@@ -14,7 +14,7 @@ from piebridge.abci.messages import (
     ValidatorUpdate,
 )
 from piebridge.cometbft.keys import SECP256K1_ETH
-from piebridge.crypto.quorum import SignerSet, select_quorum
+from piebridge.crypto.quorum import Quorum, SignerSet, select_quorum
 from piebridge.crypto.signature import address_of_private_key, public_key_of, sign_recoverable
 from piebridge.crypto.threshold.signing import sign_single
 from piebridge.protocol_stack.endorsement import EndorsementAnswer, EndorsementSet, Envelope
@@ -259,7 +259,7 @@ class RelayWorld:
         answer = self.application.query(QueryRequest("/set"))
         return EndorsementSet.decode(answer.value)
 
-    def _proof(self, hub: HubModel, entries: OutboxRange):  # type: ignore[no-untyped-def]
+    def _proof(self, hub: HubModel, entries: OutboxRange) -> Quorum:
         signatures = {item.address: item.signature for item in self.endorse(hub.registration, entries.last)}
         current = self.current_set
         return select_quorum(SignerSet(current.keys, current.threshold), signatures)

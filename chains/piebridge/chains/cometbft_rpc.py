@@ -17,6 +17,8 @@ from piebridge.cometbft.validator_set import Validator, ValidatorSet
 from piebridge.cometbft.verification import SignedHeader, minimal_commit
 from piebridge.crypto.errors import DecodingError, PermanentChainError, TransientChainError, VerificationError
 
+BATCH_CALLS_MAX = 10
+"""Calls of one batch that CometBFT takes by default (``rpc.max_request_batch_size``)."""
 VALIDATORS_PER_PAGE = 100
 """Largest page of ``validators`` that CometBFT serves."""
 
@@ -42,7 +44,7 @@ class CometBftRpc:
         self, url: str, websocket_url: str | None = None, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
     ) -> None:
         """Remember the node's addresses; the WebSocket address follows from the other where it is not given."""
-        self._client = JsonRpcClient(url, timeout_seconds=timeout_seconds)
+        self._client = JsonRpcClient(url, timeout_seconds=timeout_seconds, batch_calls_max=BATCH_CALLS_MAX)
         self._websocket_url = websocket_url or "ws" + url.removeprefix("http").rstrip("/") + "/websocket"
 
     @property

@@ -17,7 +17,7 @@ from enum import StrEnum
 from piebridge.chains.endpoint import ParachainEndpoint, StorageProof
 from piebridge.chains.errors import MissingStateError
 from piebridge.crypto.errors import ChainError, ProtocolError, VerificationError
-from piebridge.crypto.signature import address_of, public_key_of, sign_recoverable
+from piebridge.crypto.signature import address_of_private_key, sign_recoverable
 from piebridge.gateway.config import NotaryChainConfig, NotaryConfig
 from piebridge.gateway.evidence import EvidenceLog
 from piebridge.gateway.telemetry import Counters
@@ -97,7 +97,7 @@ class Notary:
         self._evidence = evidence
         self._counters = counters
         self._stopped: dict[int, str] = {}
-        self.address = address_of(public_key_of(config.private_key))
+        self.address = address_of_private_key(config.private_key)
         """20 bytes."""
 
     @property

@@ -1,27 +1,31 @@
 """Endorsement: what one validator of a relay chain signs for hubs, on request.
 
 A signer vouches for the chain value of a *committed* entry, and for nothing else: it reads the value from the committed
-state of its own node, builds the digest itself, and writes down what it signs before it gives it away. So it never signs
-two values for one (relay chain, destination, number), whatever happens to the process; the same value under a later set
-epoch is a new signature and no contradiction.
+state of its own node, builds the digest itself, and writes down what it signs before it gives it away. So it never
+signs two values for one (relay chain, destination, number), whatever happens to the process; the same value under a
+later set epoch is a new signature and no contradiction.
 """
 
+import logging
 from typing import Protocol
 
 from piebridge.abci.messages import CODE_OK, QueryRequest, QueryResponse
 from piebridge.crypto.errors import PieBridgeError, ProtocolError
 from piebridge.crypto.signature import address_of_private_key, sign_recoverable
+from piebridge.protocol_stack.codec import u32, u64
 from piebridge.protocol_stack.endorsement import EndorsementAnswer
-from piebridge.protocol_stack.identifiers import DomainId, EntryNumber, RegistrationNumber, RelayId
+from piebridge.protocol_stack.identifiers import DomainId, EntryNumber, RegistrationNumber, RelayId, SetEpoch
 from piebridge.protocol_stack.relay_queries import EndorseQuery
 from piebridge.protocol_stack.signing import endorsement_digest
 from piebridge.relay.app.application import RelayApplication
 from piebridge.relay.app.queries import UnknownKeyError, refusal
 from piebridge.relay.app.store import View
 
+_log = logging.getLogger(__name__)
+
 
 class EquivocationRefusedError(PieBridgeError):
-    """The node's state holds another value than the one this validator has signed before. The node is not sane: stop."""
+    """The node's state holds another value than this key has signed before: the node is not sane and must stop."""
 
 
 class NotAMemberError(ProtocolError):
@@ -63,7 +67,7 @@ class EndorsementSigner:
         domain: DomainId,
         relay: RelayId,
         destination: RegistrationNumber,
-        epoch: int,
+        epoch: SetEpoch,
         number: EntryNumber,
         value: bytes,
     ) -> bytes:
@@ -75,12 +79,7 @@ class EndorsementSigner:
         Raises:
             EquivocationRefusedError: another value was signed for this entry before.
         """
-        key = (
-            domain.to_bytes(4, "big")
-            + relay.to_bytes(4, "big")
-            + destination.to_bytes(4, "big")
-            + number.to_bytes(8, "big")
-        )
+        key = u32(domain) + u32(relay) + u32(destination) + u64(number)
         before = self._signed.get(key)
         if before is None:
             self._signed.put(key, value)
@@ -89,8 +88,7 @@ class EndorsementSigner:
                 f"entry {number} toward registration {destination} has the value 0x{value.hex()} in the state of this "
                 f"node, but this key has signed 0x{before.hex()}: stop the node and find out why"
             )
-        digest = endorsement_digest(domain, relay, destination, epoch, number, value)
-        return sign_recoverable(digest, self._private_key)
+        return sign_recoverable(endorsement_digest(domain, relay, destination, epoch, number, value), self._private_key)
 
 
 class ValidatorQueries:
@@ -113,6 +111,9 @@ class ValidatorQueries:
         try:
             return QueryResponse(CODE_OK, value=self._endorse(request.data).encode(), height=height)
         except ProtocolError as error:
+            return refusal(str(error), height)
+        except EquivocationRefusedError as error:
+            _log.critical("%s", error)
             return refusal(str(error), height)
 
     def _endorse(self, data: bytes) -> EndorsementAnswer:

@@ -5,8 +5,8 @@ gives the state root, an account proof the hub's storage root, a storage proof e
 is nobody to trust beside the light client.
 
 **Depth.** The kinds of chains proven so are final at once: a trusted header is never taken back, and every later
-trusted one descends from it. So the depth of an entry is the number of the newest EVM block that was ever proven for the
-registration, less the entry's height; a registration or a packet that demands depth waits until the chain has gone on.
+trusted one descends from it. So the depth of an entry is the number of the newest EVM block that was ever proven for
+the registration, less the height of the entry; whoever demands depth waits until the chain has gone on.
 
 Sources: Yellow Paper section 4.3 (header), EIP-1186 (proofs), EIP-7685 (21 fields since Prague);
 ``docs/protocol/formats.md`` sections 7 and 11.2.
