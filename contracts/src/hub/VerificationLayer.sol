@@ -88,8 +88,16 @@ abstract contract VerificationLayer is TransportLayer {
             endorsers.domain = Calldata.u32(offset);
             endorsers.relay = Calldata.u32(offset + 4);
             uint256 set = offset + 8;
-            uint256 setEnd = _setEnd(set, end);
-            if (setEnd == 0) revert MalformedRange();
+            // The hash tells a set that was checked when it was registered; here only its length has to be known.
+            uint256 header = Calldata.word(set) >> 200;
+            endorsers.epoch = header >> 24;
+            endorsers.method = (header >> 16) & 0xff;
+            endorsers.threshold = (header >> 8) & 0xff;
+            bool bySignatures = endorsers.method == Protocols.ENDORSED_BY_SIGNATURES;
+            endorsers.keys = set + 7;
+            endorsers.keysLength = bySignatures ? 20 * (header & 0xff) : 33;
+            uint256 setEnd = set + 7 + endorsers.keysLength;
+            if (setEnd > end) revert MalformedRange();
             uint256 hash = _setHash(endorsers.domain, endorsers.relay, set, setEnd);
             uint256 current = _currentSet[endorsers.relay];
             endorsers.flags = current & SET_FLAGS;
@@ -98,13 +106,7 @@ abstract contract VerificationLayer is TransportLayer {
                     && block.timestamp < _relays[endorsers.relay].overlapUntil;
                 if (!accepted) revert UnknownSet();
             }
-            endorsers.epoch = Calldata.u32(set);
-            endorsers.method = Calldata.u8(set + 4);
-            endorsers.threshold = Calldata.u8(set + 5);
-            endorsers.keys = set + 7;
-            endorsers.keysLength = setEnd - endorsers.keys;
             endorsers.proof = setEnd;
-            bool bySignatures = endorsers.method == Protocols.ENDORSED_BY_SIGNATURES;
             endorsers.end = setEnd + (bySignatures ? 4 + 65 * endorsers.threshold : 65);
             if (endorsers.end > end) revert MalformedRange();
         }
@@ -220,27 +222,30 @@ abstract contract VerificationLayer is TransportLayer {
     }
 
     function _verdictsEnd(uint256 offset) private pure returns (uint256 end) {
-        unchecked {
-            uint256 form = Calldata.u8(offset);
-            uint256 count = Calldata.u16(offset + 1);
-            if (count == 0 || count > 256) revert MalformedRange();
-            end = offset + 3;
-            if (form == 1) {
-                for (uint256 i = 0; i < count; ++i) {
-                    uint256 verdict = Calldata.u8(end + 8);
-                    if (verdict == 2) end += 9;
-                    else if (verdict == 3) end += 41;
-                    else revert MalformedRange();
+        uint256 form = Calldata.u8(offset);
+        uint256 count = Calldata.u16(offset + 1);
+        bool valid = count != 0 && count <= 256;
+        assembly ("memory-safe") {
+            end := add(offset, 3)
+            switch form
+            case 1 {
+                // nonce u64, verdict u8: 2 COMMIT, or 3 ABORT with 32 bytes more
+                for {} count { count := sub(count, 1) } {
+                    let verdict := sub(byte(8, calldataload(end)), 2)
+                    valid := and(valid, lt(verdict, 2))
+                    end := add(end, add(9, shl(5, and(verdict, 1))))
                 }
-            } else if (form == 2) {
-                for (uint256 i = 0; i < count; ++i) {
-                    if (Calldata.u8(end + 16) & 0xfe != 2) revert MalformedRange();
-                    end += 17;
-                }
-            } else {
-                revert MalformedRange();
             }
+            case 2 {
+                // source u32, channel u32, sequence u64, verdict u8
+                for {} count { count := sub(count, 1) } {
+                    valid := and(valid, lt(sub(byte(16, calldataload(end)), 2), 2))
+                    end := add(end, 17)
+                }
+            }
+            default { valid := 0 }
         }
+        if (!valid) revert MalformedRange();
     }
 
     function _verdictsId(uint256 offset, uint256 end) private pure returns (bytes32 id) {
