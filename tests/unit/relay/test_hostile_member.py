@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+
 from piebridge.abci.messages import CODE_OK
 from piebridge.protocol_stack.governor_hub_bodies import RelayLifeCycle
 from piebridge.protocol_stack.governor_relay_bodies import CloseChain, LifeCycle, Pause, Unpause
