@@ -37,8 +37,11 @@ def run(
     private_key = keystore.load(key, KeyPurpose.GATEWAY, secret, dev=dev)
 
     from piebridge.gateway.config import gateway_config_from_network
-    from piebridge.gateway.service import run_gateway
+    from piebridge.gateway.service import Gateway
 
     config = gateway_config_from_network(network, name, private_key)
-    serving.say(f"gateway {name} carries packets of domain {config.domain}")
-    serving.run_until_told(lambda: run_gateway(config))
+
+    async def main() -> None:
+        await serving.serve(Gateway(config), lambda: f"gateway {name} carries packets of domain {config.domain}")
+
+    serving.run_until_told(main)

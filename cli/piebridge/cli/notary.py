@@ -39,9 +39,12 @@ def run(
     private_key = keystore.load(key, KeyPurpose.NOTARY, secret, dev=dev)
 
     from piebridge.gateway.config import notary_config_from_network
-    from piebridge.gateway.notary_service import run_notary
+    from piebridge.gateway.notary_service import NotaryService
 
     config = notary_config_from_network(network, index, private_key, data)
-    serving.run_until_told(
-        lambda: run_notary(config, lambda address: serving.say(f"notary {index} signs statements at {address}"))
-    )
+
+    async def main() -> None:
+        service = NotaryService(config)
+        await serving.serve(service, lambda: f"notary {index} signs statements at http://{config.host}:{config.port}")
+
+    serving.run_until_told(main)
