@@ -13,7 +13,6 @@ import typer
 from piebridge.cli import output, processes, progress
 from piebridge.cli.demo_report import Report
 from piebridge.cli.local_network.plan import NetworkPlan, ParachainKind, Wishes, make_plan
-from piebridge.cli.network_file import NetworkFile
 from piebridge.crypto.errors import ConfigurationError
 
 PORT_BASES = range(24_000, 32_000, 500)
@@ -34,7 +33,7 @@ def demo(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document in place of tables.")] = False,
 ) -> None:
-    """Move tokens between three chains, see a refused and an expired transfer come back, and let an oracle check it all.
+    """Move tokens between three chains, see refused and expired transfers come back, let an oracle check everything.
 
     Three parachains, one relay chain with four validator keys, two gateways; everything runs on this machine and is
     gone afterwards. Exit code 0 only if everything happened as it should and the oracle agrees.
@@ -45,7 +44,7 @@ def demo(
     kept = False
     try:
         with progress.shown(silent=json) as shown:
-            report, network = asyncio.run(_run(plan.wishes, directory, shown))
+            report = asyncio.run(_run(plan.wishes, directory, shown))
         kept = keep
         if json:
             output.print_json(report.document())
@@ -54,7 +53,6 @@ def demo(
         if keep and not json:
             output.say(f"the network runs on: piebridge network status --dir {directory}")
             output.say(f"end it with:         piebridge network down --delete --dir {directory}")
-        del network
     finally:
         if not kept:
             _tear_down(directory)
@@ -62,13 +60,13 @@ def demo(
         raise typer.Exit(1)
 
 
-async def _run(wishes: Wishes, directory: Path, shown: progress.Progress) -> tuple[Report, NetworkFile]:
+async def _run(wishes: Wishes, directory: Path, shown: progress.Progress) -> Report:
     from piebridge.cli.demo_scenario import Scenario
     from piebridge.cli.local_network.up import up
 
     scenario = Scenario(directory, shown)
     network = await up(wishes, directory, shown)
-    return await scenario.play(network), network
+    return await scenario.play(network)
 
 
 def _plan(kind: ParachainKind, port_base: int | None) -> NetworkPlan:

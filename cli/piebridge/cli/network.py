@@ -63,7 +63,7 @@ def up(
     wishes = Wishes(parachains, parachain_kind, relay_chains, validators, gateways, port_base, engine)
     signal.signal(signal.SIGTERM, _interrupt)
     with progress.shown(silent=json) as shown:
-        network = asyncio.run(start(wishes, directory, shown, replace=replace))
+        network = asyncio.run(start(wishes, directory.absolute(), shown, replace=replace))
     if json:
         output.print_json(_status(network, directory))
     else:
