@@ -103,7 +103,8 @@ class Report:
             output.complain(f"{len(self.verdict.pending)} packets are still under way")
         output.say(
             f"up after {self.seconds_until_up:.1f} s, first packet acknowledged after "
-            f"{self.seconds_until_first:.1f} s, all done after {self.seconds:.1f} s; latency p50 {self._median():.1f} s, max {self._maximum():.1f} s"
+            f"{self.seconds_until_first:.1f} s, all done after {self.seconds:.1f} s; "
+            f"latency p50 {self._median():.1f} s, max {self._maximum():.1f} s"
         )
 
     def _row(self, item: Expectation) -> list[str]:

@@ -56,7 +56,7 @@ async def up(wishes: Wishes, directory: Path, progress: Progress, *, replace: bo
     """
     plan = make_plan(wishes)
     folder.probe_ports(plan)
-    folder.prepare(directory, replace=replace)
+    folder.prepare(directory, replace_old=replace)
     start = _Start(plan, directory, progress)
     try:
         return await start.run()
