@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {Frost} from "../crypto/Frost.sol";
+import {Quorum} from "../crypto/Quorum.sol";
+import {Calldata} from "./Calldata.sol";
+import {PacketHeader} from "./PacketHeader.sol";
+import {Protocols} from "./Protocols.sol";
+import {TransportLayer} from "./TransportLayer.sol";
+import {TAG_ENDORSE, TAG_ENDORSEMENT_SET, TAG_OUTBOX, TAG_RECEIPT_HOME, TAG_VERDICT} from "./Tags.sol";
+
+/// @title Verification layer of a hub: what a packet demands, sets of endorsers, ranges (formats, sections 5.1 and 8).
+abstract contract VerificationLayer is TransportLayer {
+    /// A set of endorsers that the hub accepts now, as it lies in the call data, and the proof behind it.
+    struct Endorsers {
+        uint256 domain;
+        uint256 relay;
+        uint256 epoch;
+        uint256 method;
+        uint256 threshold;
+        uint256 keys; // offset of the members' addresses or of the group key
+        uint256 keysLength;
+        uint256 proof; // offset
+        uint256 end; // offset of what follows the proof
+        uint256 flags; // SET_*
+    }
+
+    /// A range whose entries fold to `value`.
+    struct Range {
+        uint256 last;
+        bytes32 value;
+        uint256 entries; // offset of the first entry
+        uint256 count;
+        uint256 packets; // number of entries of form 1 and 2
+        uint256 returning; // how many of them have RETURN
+        bytes32[] ids;
+    }
+
+    /// @dev Verification header of a packet that is sent (in the lowest 64 bits): what the sender demands, which this hub's registration must meet.
+    function _verificationDown(uint256 demand, uint256 lane) internal pure returns (uint256) {
+        uint256 ownMethod = (lane >> LANE_METHOD) & 0xff;
+        if (ownMethod == 0) revert VerificationNotMet();
+        if (demand == 0) return ownMethod << 56;
+        if (demand & U32 != 0) revert InvalidHeader();
+        uint256 method = demand >> 56;
+        bool met = (method == ownMethod || (ownMethod == 3 && method != 0 && method < 3))
+            && (demand >> 48) & 0xff <= (lane >> LANE_DEPTH) & 0xff
+            && (demand >> 32) & 0xffff <= (lane >> LANE_EPOCH) & 0xffff;
+        if (!met) revert VerificationNotMet();
+        return demand;
+    }
+
+    // ------------------------------------------------------------------------------------------------------------ sets of endorsers
+
+    /// @dev Checks the layout of a set at `offset`, which ends at or before `end` of the call data: returns where it ends, 0 if it is malformed.
+    function _setEnd(uint256 offset, uint256 end) internal pure returns (uint256 setEnd) {
+        unchecked {
+            uint256 method = Calldata.u8(offset + 4);
+            uint256 threshold = Calldata.u8(offset + 5);
+            uint256 members = Calldata.u8(offset + 6);
+            if (threshold == 0 || threshold > members || members > 32 || Calldata.u32(offset) == 0) return 0;
+            if (!Protocols.isVerification(method)) return 0;
+            setEnd = offset + 7 + (method == Protocols.ENDORSED_BY_SIGNATURES ? members * 20 : 33);
+            if (setEnd > end) return 0;
+        }
+    }
+
+    /// @dev The stored form of the hash of a set: the lowest byte is left to flags.
+    function _setHash(uint256 domain, uint256 relay, uint256 offset, uint256 setEnd)
+        internal
+        pure
+        returns (uint256 hash)
+    {
+        bytes32 tag = TAG_ENDORSEMENT_SET;
+        assembly ("memory-safe") {
+            let buffer := mload(0x40)
+            let length := sub(setEnd, offset)
+            mstore(buffer, tag)
+            mstore(add(buffer, 0x20), or(shl(224, domain), shl(192, relay)))
+            calldatacopy(add(buffer, 0x28), offset, length)
+            hash := and(keccak256(buffer, add(0x28, length)), not(0xff))
+        }
+    }
+
+    /// @dev Reads `domain || relay || set || proof` at `offset`. Reverts unless the set is the current one, or the one before within its overlap.
+    function _openEndorsers(uint256 offset, uint256 end) internal view returns (Endorsers memory endorsers) {
+        unchecked {
+            endorsers.domain = Calldata.u32(offset);
+            endorsers.relay = Calldata.u32(offset + 4);
+            uint256 set = offset + 8;
+            uint256 setEnd = _setEnd(set, end);
+            if (setEnd == 0) revert MalformedRange();
+            uint256 hash = _setHash(endorsers.domain, endorsers.relay, set, setEnd);
+            uint256 current = _currentSet[endorsers.relay];
+            endorsers.flags = current & SET_FLAGS;
+            if (hash != current & ~SET_FLAGS || current == 0) {
+                bool accepted = hash == _previousSet[endorsers.relay] && current != 0
+                    && block.timestamp < _relays[endorsers.relay].overlapUntil;
+                if (!accepted) revert UnknownSet();
+            }
+            endorsers.epoch = Calldata.u32(set);
+            endorsers.method = Calldata.u8(set + 4);
+            endorsers.threshold = Calldata.u8(set + 5);
+            endorsers.keys = set + 7;
+            endorsers.keysLength = setEnd - endorsers.keys;
+            endorsers.proof = setEnd;
+            bool bySignatures = endorsers.method == Protocols.ENDORSED_BY_SIGNATURES;
+            endorsers.end = setEnd + (bySignatures ? 4 + 65 * endorsers.threshold : 65);
+            if (endorsers.end > end) revert MalformedRange();
+        }
+    }
+
+    /// @dev Reverts unless the endorsers' proof signs `value` as entry `number` of their outbox toward `destination`.
+    function _requireEndorsed(Endorsers memory endorsers, uint256 destination, uint256 number, bytes32 value)
+        internal
+        view
+    {
+        bytes32 tag = TAG_ENDORSE;
+        bytes32 digest;
+        uint256 targetAndEpoch =
+            (endorsers.domain << 224) | (destination << 192) | (endorsers.epoch << 160) | (1 << 152);
+        uint256 entry = (endorsers.relay << 224) | (number << 160);
+        assembly ("memory-safe") {
+            let buffer := mload(0x40)
+            mstore(buffer, tag)
+            mstore(add(buffer, 0x20), targetAndEpoch)
+            mstore(add(buffer, 0x2d), entry)
+            mstore(add(buffer, 0x39), value)
+            digest := keccak256(buffer, 0x59)
+        }
+        bool valid;
+        if (endorsers.method == Protocols.ENDORSED_BY_SIGNATURES) {
+            valid = Quorum.verify(
+                digest,
+                Calldata.slice(endorsers.keys, endorsers.keysLength),
+                endorsers.threshold,
+                Calldata.u32(endorsers.proof),
+                Calldata.slice(endorsers.proof + 4, 65 * endorsers.threshold)
+            );
+        } else {
+            valid = Frost.verify(
+                Calldata.word(endorsers.keys + 1),
+                uint8(Calldata.u8(endorsers.keys)),
+                abi.encodePacked(digest),
+                Calldata.slice(endorsers.proof, 65)
+            );
+        }
+        if (!valid) revert NotEndorsed();
+    }
+
+    // ------------------------------------------------------------------------------------------------------------ ranges
+
+    /// @dev Reads and folds the range from `offset` to `end`. Reverts with MalformedRange unless these bytes are one encoding of a range.
+    function _openRange(uint256 offset, uint256 end) internal pure returns (Range memory range) {
+        unchecked {
+            uint256 number = Calldata.u64(offset);
+            bytes32 value = bytes32(Calldata.word(offset + 8));
+            uint256 count = Calldata.u16(offset + 40);
+            if (number == 0 || count == 0) revert MalformedRange();
+            // An entry has at least 41 bytes; memory is taken for no more than can be there.
+            if (offset + 42 + 41 * count > end) revert MalformedRange();
+            bytes32[] memory ids = _allocate(count);
+            bytes32 tag = TAG_OUTBOX;
+            uint256 packets;
+            uint256 returning;
+            uint256 height;
+            uint256 position = offset + 42;
+            for (uint256 i = 0; i < count; ++i) {
+                uint256 word = Calldata.word(position);
+                if (word >> 192 < height) revert MalformedRange();
+                height = word >> 192;
+                uint256 form = (word >> 184) & 0xff;
+                uint256 next = _contentEnd(form, position + 9);
+                if (next > end) revert MalformedRange();
+                bytes32 id;
+                if (form == FORM_PACKET) {
+                    id = PacketHeader.packetId(position + 9, next - position - 9 - PacketHeader.SIZE);
+                    ++packets;
+                    if (Calldata.word(position + 49) & PacketHeader.RETURN != 0) ++returning;
+                } else if (form == FORM_BARE) {
+                    id = bytes32(Calldata.word(position + 9));
+                } else if (form == FORM_PACKET_HASH) {
+                    id = PacketHeader.packetIdOfHash(position + 9);
+                    ++packets;
+                } else if (form == FORM_VERDICTS) {
+                    id = _verdictsId(position + 9, next);
+                } else {
+                    id = _receiptHomeId(position + 9, next);
+                }
+                assembly ("memory-safe") {
+                    mstore(add(add(ids, 0x20), shl(5, i)), id)
+                }
+                value = _fold(tag, value, number, height, id);
+                ++number;
+                position = next;
+            }
+            if (position != end || number > U64) revert MalformedRange();
+            range.last = number - 1;
+            range.value = value;
+            range.entries = offset + 42;
+            range.count = count;
+            range.packets = packets;
+            range.returning = returning;
+            range.ids = ids;
+        }
+    }
+
+    /// @dev Where the content at `offset` of an entry of a relay chain's outbox ends. Reverts for forms and lengths that no relay chain makes.
+    function _contentEnd(uint256 form, uint256 offset) internal pure returns (uint256) {
+        unchecked {
+            if (form == FORM_PACKET) {
+                return offset + PacketHeader.SIZE + PacketHeader.bodyLength(Calldata.word(offset + 72));
+            }
+            if (form == FORM_BARE) return offset + 32;
+            if (form == FORM_PACKET_HASH) return offset + PacketHeader.SIZE + 32;
+            if (form == FORM_VERDICTS) return _verdictsEnd(offset);
+            if (form == FORM_RECEIPT_HOME) return offset + 171 + Calldata.u16(offset + 169);
+            revert MalformedRange();
+        }
+    }
+
+    function _verdictsEnd(uint256 offset) private pure returns (uint256 end) {
+        unchecked {
+            uint256 form = Calldata.u8(offset);
+            uint256 count = Calldata.u16(offset + 1);
+            if (count == 0 || count > 256) revert MalformedRange();
+            end = offset + 3;
+            if (form == 1) {
+                for (uint256 i = 0; i < count; ++i) {
+                    uint256 verdict = Calldata.u8(end + 8);
+                    if (verdict == 2) end += 9;
+                    else if (verdict == 3) end += 41;
+                    else revert MalformedRange();
+                }
+            } else if (form == 2) {
+                for (uint256 i = 0; i < count; ++i) {
+                    if (Calldata.u8(end + 16) & 0xfe != 2) revert MalformedRange();
+                    end += 17;
+                }
+            } else {
+                revert MalformedRange();
+            }
+        }
+    }
+
+    function _verdictsId(uint256 offset, uint256 end) private pure returns (bytes32 id) {
+        bytes32 tag = TAG_VERDICT;
+        assembly ("memory-safe") {
+            let buffer := mload(0x40)
+            let length := sub(end, offset)
+            mstore(buffer, tag)
+            calldatacopy(add(buffer, 0x20), offset, length)
+            id := keccak256(buffer, add(0x20, length))
+        }
+    }
+
+    /// @dev Id of the receipt home from `offset` to `end`, section 6.4. Reverts for a code that no relay chain gives.
+    function _receiptHomeId(uint256 offset, uint256 end) internal pure returns (bytes32) {
+        unchecked {
+            uint256 code = Calldata.u8(offset + 168);
+            if (code == 0 || code > 5) revert MalformedRange();
+            return keccak256(
+                abi.encodePacked(
+                    TAG_RECEIPT_HOME,
+                    PacketHeader.packetIdOfHash(offset),
+                    uint8(code),
+                    keccak256(Calldata.slice(offset + 171, end - offset - 171))
+                )
+            );
+        }
+    }
+
+    /// @dev An array whose content is not zeroed first, for code that writes every element.
+    function _allocate(uint256 count) private pure returns (bytes32[] memory array) {
+        assembly ("memory-safe") {
+            array := mload(0x40)
+            mstore(array, count)
+            mstore(0x40, add(array, shl(5, add(count, 1))))
+        }
+    }
+}
