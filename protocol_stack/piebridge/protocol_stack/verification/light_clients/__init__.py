@@ -1,0 +1,1 @@
+"""Light clients: pure functions that verify the headers of other chains."""

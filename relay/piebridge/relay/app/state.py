@@ -1,0 +1,268 @@
+"""State of a relay chain: two authenticated stores over one key-value backend.
+
+* ``state``: everything, a sparse Merkle tree over SHA-256 of the key, so that our own client can prove absence too;
+* ``endorsed``: the few values that a stock CometBFT client reads, a simple map.
+
+The app hash is the simple map of both roots (formats, section 12.1). Values live in the backend, trees in memory; they
+are rebuilt from the values when a chain starts again.
+
+Nothing reaches the backend before :meth:`RelayState.commit`, which writes values, height and an undo log of that height
+in one atomic batch. So a backend opens exactly at the last commit, and :func:`roll_back` can take back that one
+version (``cometbft rollback``).
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from piebridge.crypto import simple_map
+from piebridge.crypto.errors import ConfigurationError
+from piebridge.crypto.simple_map import ValueOperator
+from piebridge.crypto.sparse_merkle import SparseMerkleProof, SparseMerkleTree
+
+STORE_STATE = b"state"
+"""Name of the store that holds everything."""
+STORE_ENDORSED = b"endorsed"
+"""Name of the store for stock clients."""
+
+STATE_PREFIX = b"s"
+"""First byte of a backend key whose rest is a key of the store ``state``."""
+ENDORSED_PREFIX = b"e"
+"""First byte of a backend key whose rest is a key of the store ``endorsed``."""
+
+_META_HEIGHT = b"m/height"
+_META_APP_HASH = b"m/app_hash"
+_META_UNDO = b"m/undo"
+
+
+class Backend(Protocol):
+    """Durable key-value storage: the port to the disk."""
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return the value of ``key``, or None."""
+        ...
+
+    def items(self, prefix: bytes) -> Iterable[tuple[bytes, bytes]]:
+        """Return all pairs whose key starts with ``prefix``, in any order."""
+        ...
+
+    def write(self, changes: Mapping[bytes, bytes | None]) -> None:
+        """Apply all changes or none, durable when it returns; None deletes."""
+        ...
+
+
+class MemoryBackend:
+    """A backend for tests and tools: a dictionary."""
+
+    def __init__(self, pairs: Mapping[bytes, bytes] | None = None) -> None:
+        """Start from a copy of ``pairs``."""
+        self.pairs: dict[bytes, bytes] = dict(pairs or {})
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return the value of ``key``, or None."""
+        return self.pairs.get(key)
+
+    def items(self, prefix: bytes) -> Iterable[tuple[bytes, bytes]]:
+        """Return all pairs whose key starts with ``prefix``."""
+        return [(key, value) for key, value in self.pairs.items() if key.startswith(prefix)]
+
+    def write(self, changes: Mapping[bytes, bytes | None]) -> None:
+        """Apply all changes."""
+        for key, value in changes.items():
+            if value is None:
+                self.pairs.pop(key, None)
+            else:
+                self.pairs[key] = value
+
+
+class Reader(Protocol):
+    """What can be read, committed or in the making."""
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return the value of a backend key, or None."""
+        ...
+
+
+class Overlay:
+    """Changes above a reader, to be kept or thrown away: a block above committed state, a transaction above a block."""
+
+    def __init__(self, below: Reader) -> None:
+        """Start without changes."""
+        self._below = below
+        self.changes: dict[bytes, bytes | None] = {}
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return the newest value of ``key``, or None."""
+        if key in self.changes:
+            return self.changes[key]
+        return self._below.get(key)
+
+    def set(self, key: bytes, value: bytes | None) -> None:
+        """Change one value; None deletes."""
+        self.changes[key] = value
+
+    def child(self) -> "Overlay":
+        """Return an overlay above this one."""
+        return Overlay(self)
+
+    def absorb(self, child: "Overlay") -> None:
+        """Take over the changes of a child."""
+        self.changes.update(child.changes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Version:
+    """Both authenticated stores at one height."""
+
+    state: SparseMerkleTree
+    endorsed: Mapping[bytes, bytes]
+
+    @property
+    def roots(self) -> dict[bytes, bytes]:
+        return {STORE_STATE: self.state.root, STORE_ENDORSED: simple_map.root(self.endorsed)}
+
+    @property
+    def app_hash(self) -> bytes:
+        return simple_map.root(self.roots)
+
+
+@dataclass(frozen=True, slots=True)
+class StateProof:
+    """Proof of a value, or of an absence, in the store ``state``."""
+
+    value: bytes | None
+    """The value, or None where the key is absent."""
+    proof: SparseMerkleProof
+    """From the key to the root of the store."""
+    store: ValueOperator
+    """From the root of the store to the app hash."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndorsedProof:
+    """Proof of a value in the store ``endorsed``."""
+
+    value: bytes
+    """The value."""
+    inner: ValueOperator
+    """From the value to the root of the store."""
+    outer: ValueOperator
+    """From the root of the store to the app hash."""
+
+
+class RelayState:
+    """Committed state with the version that is being made above it."""
+
+    def __init__(self, backend: Backend) -> None:
+        """Open the state exactly at its last commit.
+
+        Raises:
+            ConfigurationError: the values on disk do not hash to the app hash that was committed with them.
+        """
+        self._backend = backend
+        pairs = {key[1:]: value for key, value in backend.items(STATE_PREFIX)}
+        endorsed = {key[1:]: value for key, value in backend.items(ENDORSED_PREFIX)}
+        self._version = _Version(SparseMerkleTree().update(pairs), endorsed)
+        self._next: tuple[int, _Version, dict[bytes, bytes | None]] | None = None
+        height = backend.get(_META_HEIGHT)
+        self.height = int.from_bytes(height, "big") if height is not None else 0
+        """Height of the last commit, 0 before the first."""
+        if height is not None and backend.get(_META_APP_HASH) != self._version.app_hash:
+            raise ConfigurationError(
+                f"the relay chain's storage is damaged: its values at height {self.height} do not hash to the committed "
+                "app hash; restore it from a copy or start this validator again from an empty directory"
+            )
+
+    @property
+    def app_hash(self) -> bytes:
+        """App hash of the last commit, 32 bytes."""
+        return self._version.app_hash
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return a committed value by its backend key (first byte: the store)."""
+        return self._backend.get(key)
+
+    def stage(self, height: int, changes: Mapping[bytes, bytes | None]) -> bytes:
+        """Compute the next version in memory and return its app hash; a second call replaces the first.
+
+        Args:
+            height: height of the version.
+            changes: new values by backend key (first byte: the store); None deletes.
+        """
+        real = {key: value for key, value in changes.items() if self.get(key) != value}
+        state = {key[1:]: value for key, value in real.items() if key.startswith(STATE_PREFIX)}
+        endorsed = dict(self._version.endorsed)
+        for key, value in real.items():
+            if not key.startswith(ENDORSED_PREFIX):
+                continue
+            if value is None:
+                endorsed.pop(key[1:], None)
+            else:
+                endorsed[key[1:]] = value
+        version = _Version(self._version.state.update(state), endorsed)
+        self._next = (height, version, real)
+        return version.app_hash
+
+    def commit(self) -> None:
+        """Make the staged version durable and current."""
+        assert self._next is not None, "commit without a staged version"
+        height, version, batch = self._next
+        batch = {**batch, _META_HEIGHT: height.to_bytes(8, "big"), _META_APP_HASH: version.app_hash}
+        undo = {key: self._backend.get(key) for key in sorted(batch)}
+        self._backend.write({**batch, _META_UNDO: _encode_undo(undo)})
+        self.height, self._version, self._next = height, version, None
+
+    def prove_state(self, key: bytes) -> StateProof:
+        """Prove a committed value of ``state``, or its absence, by its key in that store."""
+        version = self._version
+        return StateProof(self.get(STATE_PREFIX + key), version.state.prove(key), simple_map.prove(version.roots, STORE_STATE))
+
+    def prove_endorsed(self, key: bytes) -> EndorsedProof:
+        """Prove a committed value of ``endorsed`` by its key in that store.
+
+        Raises:
+            KeyError: there is no such key; absence cannot be proved in this store.
+        """
+        version = self._version
+        return EndorsedProof(
+            version.endorsed[key],
+            simple_map.prove(version.endorsed, key),
+            simple_map.prove(version.roots, STORE_ENDORSED),
+        )
+
+
+def roll_back(backend: Backend) -> int:
+    """Take back the last commit of a closed state, once, and return the height before it.
+
+    Raises:
+        ConfigurationError: there is no commit to take back, or it was taken back already.
+    """
+    undo = backend.get(_META_UNDO)
+    if undo is None:
+        raise ConfigurationError("the relay chain's storage keeps one previous version, and that is the current one")
+    backend.write({**_decode_undo(undo), _META_UNDO: None})
+    height = backend.get(_META_HEIGHT)
+    return int.from_bytes(height, "big") if height is not None else 0
+
+
+def _encode_undo(undo: Mapping[bytes, bytes | None]) -> bytes:
+    parts = bytearray()
+    for key, value in undo.items():
+        parts += len(key).to_bytes(4, "big") + key
+        parts += b"\x00" if value is None else b"\x01" + len(value).to_bytes(4, "big") + value
+    return bytes(parts)
+
+
+def _decode_undo(data: bytes) -> dict[bytes, bytes | None]:
+    undo: dict[bytes, bytes | None] = {}
+    position = 0
+
+    def take(length: int) -> bytes:
+        nonlocal position
+        position += length
+        return data[position - length : position]
+
+    while position < len(data):
+        key = take(int.from_bytes(take(4), "big"))
+        undo[key] = take(int.from_bytes(take(4), "big")) if take(1) == b"\x01" else None
+    return undo
