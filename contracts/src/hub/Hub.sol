@@ -267,6 +267,7 @@ contract Hub is TransactionLayer, IHub, IHubSelf {
     function applicationIdOf(address account) external view returns (uint32) {
         return uint32(_senders[account]);
     }
+
     /// @inheritdoc IHub
     function route(uint32 domain, uint32 destination, uint32 application) external view returns (uint32) {
         uint256 slot = _routingSlot(destination, application);
@@ -278,7 +279,6 @@ contract Hub is TransactionLayer, IHub, IHubSelf {
         }
         revert NotPossible();
     }
-
 
     /// @inheritdoc IHub
     function relayOf(uint32 relay)

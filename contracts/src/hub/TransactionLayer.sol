@@ -463,8 +463,8 @@ abstract contract TransactionLayer is ApplicationLayer {
         // The hash was named by a relay chain for this nonce; a packet of another transaction must not be undone under it.
         bool own = PacketHeader.bodyLength(application) == packets.length - PacketHeader.SIZE
             && PacketHeader.domain(transport) == domain && PacketHeader.relay(transport) == relay
-            && PacketHeader.source(transport) == _REGISTRATION && PacketHeader.nonce(Calldata.word(offset + 40)) == nonce
-            && relay != 0;
+            && PacketHeader.source(transport) == _REGISTRATION
+            && PacketHeader.nonce(Calldata.word(offset + 40)) == nonce && relay != 0;
         bytes32 packetId = PacketHeader.packetId(offset, packets.length - PacketHeader.SIZE);
         if (!own || _settlement[key] != keccak256(abi.encodePacked(TAG_PACKETS, packetId))) revert NothingToSettle();
         address account = _requireCallable(PacketHeader.applicationId(application));
@@ -474,14 +474,18 @@ abstract contract TransactionLayer is ApplicationLayer {
     }
 
     /// @dev See IHub.
-    function _statusOf(uint32 domain, uint32 source, uint32 relay, uint32 channel, uint64 sequence) internal view
+    function _statusOf(uint32 domain, uint32 source, uint32 relay, uint32 channel, uint64 sequence)
+        internal
+        view
         returns (uint8)
     {
         return uint8((_status[_statusKey(domain, source, relay, channel, sequence)] >> (2 * (sequence & 127))) & 3);
     }
 
     /// @dev See IHub.
-    function _isFinal(uint32 domain, uint32 source, uint32 relay, uint32 channel, uint64 sequence, bool ordered) internal view
+    function _isFinal(uint32 domain, uint32 source, uint32 relay, uint32 channel, uint64 sequence, bool ordered)
+        internal
+        view
         returns (bool)
     {
         if (relay != 0) return _statusOf(domain, source, relay, channel, sequence) != 0;

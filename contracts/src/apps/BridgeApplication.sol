@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {IApplication} from "../interfaces/IApplication.sol";
+import {IHub} from "../interfaces/IHub.sol";
+
+/// @title What every application inherits: only its hub may call it, and what it does not handle is refused.
+/// @notice A packet for an application was sent by the application of the same number on the source chain: the source hub writes that number.
+abstract contract BridgeApplication is IApplication {
+    /// @notice Thrown when anybody but the hub calls what only the hub may call.
+    error OnlyHub();
+    /// @notice Thrown when a packet or a setting is not one that this application knows.
+    error NotUnderstood();
+
+    /// @notice The hub of this chain that the application is registered with.
+    IHub public immutable HUB;
+
+    modifier onlyHub() {
+        if (msg.sender != address(HUB)) revert OnlyHub();
+        _;
+    }
+
+    constructor(IHub hub) {
+        HUB = hub;
+    }
+
+    /// @inheritdoc IApplication
+    function onPacket(bytes32 packetId, bytes calldata packet) external onlyHub returns (bytes memory) {
+        return _onPacket(packetId, packet);
+    }
+
+    /// @inheritdoc IApplication
+    function onReceipt(bytes32 packetId, bytes calldata header, uint8 code, bytes calldata returned) external onlyHub {
+        _onReceipt(packetId, header, code, returned);
+    }
+
+    /// @inheritdoc IApplication
+    function onAbort(bytes32 packetId, bytes calldata packet) external onlyHub {
+        _onAbort(packetId, packet);
+    }
+
+    /// @inheritdoc IApplication
+    function onGovernor(bytes calldata data) external onlyHub {
+        _onGovernor(data);
+    }
+
+    /// @dev Executes a packet; see IApplication.
+    function _onPacket(bytes32 packetId, bytes calldata packet) internal virtual returns (bytes memory);
+
+    /// @dev Takes the receipt of a packet that named a callback; see IApplication.
+    function _onReceipt(bytes32, bytes calldata, uint8, bytes calldata) internal virtual {
+        revert NotUnderstood();
+    }
+
+    /// @dev Undoes what sending a packet did; see IApplication.
+    function _onAbort(bytes32, bytes calldata) internal virtual {
+        revert NotUnderstood();
+    }
+
+    /// @dev Takes a setting; see IApplication.
+    function _onGovernor(bytes calldata) internal virtual {
+        revert NotUnderstood();
+    }
+}
