@@ -9,12 +9,16 @@ from piebridge.crypto.hash import sha256
 from piebridge.evm_chain.block import Outcome
 from piebridge.protocol_stack.endorsement import EndorsementMethod
 from piebridge.protocol_stack.governor_hub_bodies import (
+    Protocols,
     RegisterRelay,
     RelayLifeCycle,
     RelayState,
     SetRoutingPolicy,
 )
+from piebridge.protocol_stack.packet import Packet
 from piebridge.protocol_stack.routing import RoutingPolicy, SlotRange
+from piebridge.protocol_stack.stack import STACK
+from testkit.world import hostile
 from testkit.world.evm import Call, EvmChain
 from testkit.world.forged_relay import ForgedRelay
 from testkit.world.hub import DELTA_SECONDS, DOMAIN, HubChain
@@ -26,6 +30,8 @@ CHAIN_ID = 31_001
 """EVM chain id of the hub under test; the others follow it."""
 OTHER_DOMAIN = 8
 """A second domain that the hub is a member of."""
+ALL_PROTOCOLS = Protocols.NONE | Protocols.ATP | Protocols.FORWARD
+"""What a hostile application is allowed."""
 
 
 @dataclass
@@ -140,6 +146,56 @@ class HubBench:
         data = load("RecordNotary").function_data("notarise", DOMAIN, destination, key, value, expiry)
         (outcome,) = self.hub.chain.run(Call(self.hub.notary, data, "alice"))
         return outcome
+
+    # ------------------------------------------------------------------------------------------------ applications
+
+    def install(self, runtime: bytes, *, application: int = 50, protocols: Protocols = ALL_PROTOCOLS) -> bytes:
+        """Create an application from its runtime code and register it; its address."""
+        address = self.hub.chain.create(hostile.creation(runtime))
+        assert self.hub.chain.state.code(address) == runtime
+        self.hub.register_application(application, address, protocols)
+        return address
+
+    def send_raw(
+        self,
+        contract: bytes,
+        *,
+        domain: int = DOMAIN,
+        destination: int = THERE,
+        relay: int = 0,
+        channel: int = 0,
+        transport_flags: int = 0,
+        transport: int | None = None,
+        verification: bytes = bytes(8),
+        protocol: int = 0,
+        transaction_flags: int = 0,
+        deadline: int = 0,
+        expiry: int = 0,
+        gas: int = 100_000,
+        transaction: int | None = None,
+        function: int = 1,
+        callback: int = 0,
+        application: int | None = None,
+        body: bytes = b"body",
+        sender: str = "mallory",
+    ) -> Outcome:
+        """Let a contract that passes calls on (a puppet) send a packet whose words are anything at all."""
+        if transport is None:
+            transport = transport_flags << 232 | domain << 192 | destination << 128 | relay << 96 | channel << 64
+        if transaction is None:
+            transaction = protocol << 248 | transaction_flags << 224 | deadline << 72 | expiry << 32 | gas
+        if application is None:
+            application = function << 192 | callback << 160
+        words = [transport.to_bytes(32, "big"), verification, transaction.to_bytes(32, "big")]
+        data = self.hub.data("send", *words, application.to_bytes(32, "big"), bytes(32), body)
+        (outcome,) = self.hub.chain.run(Call(contract, data, sender))
+        return outcome
+
+    def sent(self, outcome: Outcome) -> Packet:
+        """The packet that a successful send made."""
+        assert outcome.succeeded, self.hub.error(outcome)
+        (packet,) = [arguments["packet"] for name, arguments in self.hub.events(outcome) if name == "PacketSent"]
+        return STACK.receive(packet)
 
 
 def token_transfer_data(

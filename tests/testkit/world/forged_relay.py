@@ -141,9 +141,7 @@ class ForgedRelay:
         )
         return OutboxRange(RELAY_CHAIN, first, self.heads(destination)[first - 1].value, shown)
 
-    def endorse(
-        self, shown: OutboxRange, destination: int = 1, *, members: Sequence[int] | None = None
-    ) -> Envelope:
+    def endorse(self, shown: OutboxRange, destination: int = 1, *, members: Sequence[int] | None = None) -> Envelope:
         """Endorse whatever a range folds to."""
         proof = self.prove(self.digest(destination, shown.fold()), members)
         return Envelope(self.domain, self.relay, self.signers, proof, shown)

@@ -1,4 +1,4 @@
-"""A parachain of a world: an EVM chain with its hub and the standard applications, administered by governor messages."""
+"""A parachain of a world: an EVM chain with hub and standard applications, administered by governor messages."""
 
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -214,7 +214,13 @@ class HubChain:
 
     def digest(self) -> dict[str, bytes]:
         """Storage roots of every contract: two digests are equal exactly when nothing was changed in between."""
-        contracts = {"hub": self.hub, "token": self.token, "notary": self.notary, "door": self.door, "board": self.board}
+        contracts = {
+            "hub": self.hub,
+            "token": self.token,
+            "notary": self.notary,
+            "door": self.door,
+            "board": self.board,
+        }
         contracts |= {f"application {number}": address for number, address in self.applications.items()}
         state = self.chain.state
         return {name: state.account(address).storage_root for name, address in contracts.items()}

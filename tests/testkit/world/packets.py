@@ -75,9 +75,7 @@ def packet(
     return Packet(header, body)
 
 
-def transfer(
-    amount: int = 1_000, *, sender: str = "alice", recipient: str | bytes = "bob", **fields: Any
-) -> Packet:  # noqa: ANN401
+def transfer(amount: int = 1_000, *, sender: str = "alice", recipient: str | bytes = "bob", **fields: Any) -> Packet:  # noqa: ANN401
     """A token transfer, bound to relay chain 11 unless said otherwise."""
     to = address_of(recipient) if isinstance(recipient, str) else recipient
     fields = {"relay": 11, **fields}
