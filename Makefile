@@ -29,6 +29,8 @@ demo: ## tokens move between chains, live (PARACHAIN_KIND=anvil: the same on rea
 
 test: ## everything: Solidity tests, then all Python tests with real chains
 	$(SET_UP) dev
+	cd contracts && $(BIN)/forge test
+	cd contracts && FOUNDRY_PROFILE=london $(BIN)/forge test
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 test-fast: ## under 2 minutes: no real chain, nothing slow
@@ -42,6 +44,9 @@ check: ## format, lint, types, package layers, contract artifacts against their 
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/codespell
+	cd contracts && $(BIN)/forge fmt --check
+	cd contracts && $(BIN)/forge lint
+	$(BIN)/python contracts/build.py $(if $(filter true,$(CI)),--recompile-check,--check)
 
 bench: ## measure; writes bench/results/*.json (BENCH=name runs one)
 	$(SET_UP) dev
@@ -60,6 +65,7 @@ fmt: ## format everything in place
 	$(SET_UP) dev
 	$(BIN)/ruff check --fix --quiet .
 	$(BIN)/ruff format .
+	cd contracts && $(BIN)/forge fmt
 
 cometbft: ## build CometBFT from its Go module (3 to 4 minutes once, then cached)
 	$(SET_UP) cometbft

@@ -110,15 +110,15 @@ def compiler_version() -> str:
     return match[1]
 
 
-def compile_all(evm_version: str) -> dict[str, dict[str, Any]]:
-    """Compile every deployable contract for one EVM version; the artifacts by contract name."""
+def compile_contracts(contracts: dict[str, str], evm_version: str) -> dict[str, dict[str, Any]]:
+    """Compile contracts (name to file) for one EVM version; the artifacts by contract name."""
     settings = compiler_settings(evm_version)
     sources: dict[str, str] = {}
-    for path in DEPLOYABLE.values():
+    for path in contracts.values():
         sources |= resolve_sources(path, settings["remappings"])
     selected = ["abi", "evm.bytecode.object", "evm.deployedBytecode.object", "evm.deployedBytecode.immutableReferences"]
-    selection: dict[str, dict[str, list[str]]] = {path: {} for path in DEPLOYABLE.values()}
-    for name, path in DEPLOYABLE.items():
+    selection: dict[str, dict[str, list[str]]] = {path: {} for path in contracts.values()}
+    for name, path in contracts.items():
         selection[path][name] = selected
     request = {
         "language": "Solidity",
@@ -136,7 +136,7 @@ def compile_all(evm_version: str) -> dict[str, dict[str, Any]]:
         raise BuildError("\n".join(faults))
     compiler = compiler_version()
     artifacts = {}
-    for name, path in DEPLOYABLE.items():
+    for name, path in contracts.items():
         output = answer["contracts"][path][name]
         deployed = output["evm"]["deployedBytecode"]
         artifacts[name] = {
@@ -178,7 +178,7 @@ def write() -> None:
     for path in stray_files():
         path.unlink()
     for evm_version in PROFILES:
-        for name, artifact in compile_all(evm_version).items():
+        for name, artifact in compile_contracts(DEPLOYABLE, evm_version).items():
             path = artifact_path(evm_version, name)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(serialise(artifact))
@@ -217,7 +217,7 @@ def recompile_check() -> None:
     problems = [
         f"{evm_version}/{name} differs from what the compiler makes of the sources"
         for evm_version in PROFILES
-        for name, artifact in compile_all(evm_version).items()
+        for name, artifact in compile_contracts(DEPLOYABLE, evm_version).items()
         if artifact_path(evm_version, name).read_text() != serialise(artifact)
     ]
     if problems:

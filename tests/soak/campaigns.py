@@ -1,13 +1,25 @@
 """The table of all campaigns. Whoever adds one adds a line here; nothing registers itself."""
 
-from soak import patricia_proofs
+from soak import cometbft_decoders, patricia_proofs, protocol_decoders
 from soak.campaign import Campaign
 
 CAMPAIGNS: tuple[Campaign, ...] = (
+    Campaign(
+        "cometbft-decoders",
+        "a decoder takes a second encoding of a value, raises something undeclared, or takes long",
+        cometbft_decoders.run_round,
+        counted=("inputs", "refused", "accepted"),
+    ),
     Campaign(
         "merkle-patricia-proofs",
         "the verifier reads another value than py-trie proves, or takes a changed proof",
         patricia_proofs.run_round,
         counted=("proofs", "changed proofs refused"),
+    ),
+    Campaign(
+        "protocol-decoders",
+        "a decoder accepts bytes that are not the one encoding of a value, raises something else, or is slow",
+        protocol_decoders.run_round,
+        counted=("inputs", "accepted", "refused"),
     ),
 )

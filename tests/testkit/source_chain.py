@@ -1,14 +1,14 @@
 """A source chain in the form that a relay chain sees it: EVM state in real tries under byte-exact CometBFT headers.
 
-There is no EVM here: whoever uses it writes storage slots of one account, closes blocks, and asks for header updates and
-storage proofs. Everything is deterministic in its arguments.
+There is no EVM here: whoever uses it writes storage slots of one account, closes blocks, and asks for header updates
+and storage proofs. Everything is deterministic in its arguments.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-import rlp
-from trie import HexaryTrie
+import rlp  # type: ignore[import-untyped]
+from trie.hexary import HexaryTrie
 
 from piebridge.cometbft.block import consensus_params_hash, data_hash, evidence_hash, results_hash
 from piebridge.cometbft.commit import BlockId, BlockIdFlag, Commit, CommitSig, PartSetHeader
@@ -20,8 +20,9 @@ from piebridge.cometbft.vote import commit_sign_bytes
 from piebridge.crypto.hash import keccak256, sha256
 from piebridge.crypto.patricia import EMPTY_CODE_HASH
 from piebridge.crypto.signature import public_key_of, sign_secp256k1eth
-from piebridge.protocol_stack.verification.light_clients.cometbft import ClientUpdate, ConsensusState
-from piebridge.protocol_stack.verification.spv import SlotProof, SpvProof
+from piebridge.protocol_stack.authentication import SlotProof, SpvAuthentication
+from piebridge.protocol_stack.relay_messages import LightBlock
+from piebridge.protocol_stack.verification.light_clients.cometbft import ConsensusState
 
 NANOSECONDS = 1_000_000_000
 GENESIS_TIME_SECONDS = 1_700_000_000
@@ -192,40 +193,41 @@ class SourceChain:
         header = self.light_blocks[height].header
         return ConsensusState(height, header.hash(), header.time_ns, header.app_hash, header.next_validators_hash)
 
-    def update(self, trusted_height: int, height: int) -> ClientUpdate:
+    def update(self, trusted_height: int, height: int) -> LightBlock:
         """Build the update of a client from a trusted height."""
         return self.update_to(trusted_height, self.light_blocks[height])
 
-    def update_to(self, trusted_height: int, block: LightBlockData) -> ClientUpdate:
+    def update_to(self, trusted_height: int, block: LightBlockData) -> LightBlock:
         """Build the update of a client to any light block."""
         adjacent = block.header.height == trusted_height + 1
         trusted_set = self._sets[self.light_blocks[trusted_height].header.next_validators_hash]
-        return ClientUpdate(
+        return LightBlock(
             trusted_height=trusted_height,
             header=block.header.encode(),
             commit=minimal_commit(block.validators, block.commit).encode(),
-            validators=block.validators.encode(),
-            trusted_next_validators=b"" if adjacent else trusted_set.encode(),
+            validator_set=block.validators.encode(),
+            trusted_validator_set=b"" if adjacent else trusted_set.encode(),
         )
 
     def block_at(self, height: int) -> EvmBlock:
         """EVM block whose hash the header of a CometBFT height carries."""
         return self.blocks[height - 2]
 
-    def prove(self, slots: Sequence[bytes], height: int) -> SpvProof:
+    def prove(self, slots: Sequence[bytes], height: int) -> SpvAuthentication:
         """Prove storage slots under the header of a CometBFT height."""
         block = self.block_at(height)
-        return SpvProof(
-            header=block.header,
-            account_nodes=_nodes(block.state, keccak256(self.contract)),
-            slots=tuple(SlotProof(slot, _nodes(block.storage, keccak256(slot))) for slot in slots),
+        return SpvAuthentication(
+            client_height=height,
+            block_header=block.header,
+            account_proof=_nodes(block.state, keccak256(self.contract)),
+            slots=tuple(SlotProof(slot, _nodes(block.storage, keccak256(slot))) for slot in sorted(slots)),
         )
 
 
 def _nodes(trie: HexaryTrie, hashed_key: bytes) -> tuple[bytes, ...]:
     if trie.root_hash == HexaryTrie({}).root_hash:
         return ()
-    encoded = [rlp.encode(node) for node in trie.get_proof(hashed_key)]
+    encoded = [rlp.encode(node) for node in trie.get_proof(hashed_key)]  # type: ignore[no-untyped-call]
     # Nodes below 32 bytes stand inside their parent.
     return tuple(node for index, node in enumerate(encoded) if (index == 0 or len(node) >= 32) and node != b"\x80")
 
@@ -255,4 +257,4 @@ def evm_header(parent: bytes, state_root: bytes, number: int, time_seconds: int)
         bytes(32),
         sha256(b""),
     ]
-    return rlp.encode(fields)
+    return bytes(rlp.encode(fields))

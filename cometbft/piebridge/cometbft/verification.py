@@ -241,10 +241,8 @@ def verify_commit_minimal(chain_id: str, validators: ValidatorSet, commit: Commi
         InvalidCommitError: wrong shape, wrong address, or a wrong signature.
         InsufficientPowerError: no quorum.
     """
-    surplus = any(signature.flag is BlockIdFlag.NIL for signature in commit.signatures)
-    if not surplus and len(commit.signatures) == len(validators):
-        surplus = commit.signatures != _minimal_signatures(validators, commit)
-    if surplus:
+    _check_shape(validators, commit)
+    if commit.signatures != _minimal_signatures(validators, commit):
         raise SurplusSignatureError("commit carries more than the first signatures that reach the quorum")
     _count_by_index(chain_id, validators, commit)
 

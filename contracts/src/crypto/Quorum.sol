@@ -9,7 +9,7 @@ library Quorum {
     uint256 internal constant HALF_ORDER = 0x7fffffffffffffffffffffffffffffff5d576e7357a4501ddfe92f46681b20a0;
 
     /// @notice Says whether `signatures` are those of exactly `threshold` members over `digest`. Never reverts.
-    /// @dev That members are distinct is checked where a set is committed to, see `isSet`.
+    /// @dev That members are distinct and not zero is checked where a set is committed to.
     /// @param members n addresses of 20 bytes each.
     /// @param bitmap Bit i is set when member i has signed.
     /// @param signatures `threshold` signatures r (32) || s (32) || v (1), in ascending order of their members.
@@ -56,20 +56,6 @@ library Quorum {
             }
             // Neither a bit beyond the last member nor a signature without its bit.
             valid := and(valid, and(iszero(bitmap), eq(signature, signaturesEnd)))
-        }
-    }
-
-    /// @notice Says whether `members` can be a set: 1 to 256 addresses, strictly ascending, so none twice and none zero.
-    function isSet(bytes calldata members) internal pure returns (bool valid) {
-        if (members.length == 0 || members.length % 20 != 0 || members.length > 256 * 20) return false;
-        assembly ("memory-safe") {
-            let last := 0
-            valid := 1
-            for { let offset := 0 } lt(offset, members.length) { offset := add(offset, 20) } {
-                let member := shr(96, calldataload(add(members.offset, offset)))
-                valid := and(valid, gt(member, last))
-                last := member
-            }
         }
     }
 }

@@ -157,8 +157,8 @@ abstract contract VerificationLayer is TransportLayer {
             bytes32 value = bytes32(Calldata.word(offset + 8));
             uint256 count = Calldata.u16(offset + 40);
             if (number == 0 || count == 0) revert MalformedRange();
-            // An entry has at least 41 bytes; memory is taken for no more than can be there.
-            if (offset + 42 + 41 * count > end) revert MalformedRange();
+            // The shortest entry, one COMMIT, has 21 bytes; memory is taken for no more than can be there.
+            if (offset + 42 + 21 * count > end) revert MalformedRange();
             bytes32[] memory ids = _allocate(count);
             bytes32 tag = TAG_OUTBOX;
             uint256 packets;

@@ -13,6 +13,10 @@ contract FrostHarness {
         return Frost.verify(x, prefix, message, signature);
     }
 
+    function decodeKey(bytes memory key) external view returns (bool valid) {
+        (valid,,) = Frost.decodeKey(key);
+    }
+
     function gasOf(uint256 x, uint8 prefix, bytes memory message, bytes memory signature)
         external
         view
@@ -37,12 +41,36 @@ contract FrostTest is FrostSigner {
 
     function testRfc9591Vector() public view {
         string memory json = vm.readFile("../tests/vectors/frost_secp256k1_sha256.json");
-        bytes memory key = vm.parseJsonBytes(json, ".rfc9591.group_public_key");
-        bytes memory message = vm.parseJsonBytes(json, ".rfc9591.message");
-        bytes memory signature = vm.parseJsonBytes(json, ".rfc9591.signature");
+        bytes memory key = vm.parseJsonBytes(json, ".group_public_key");
+        bytes memory message = vm.parseJsonBytes(json, ".message");
+        bytes memory signature = vm.parseJsonBytes(json, ".signature");
         assertTrue(_frost.verify(_x(key), uint8(key[0]), message, signature), "RFC 9591 signature");
         message[0] ^= 0x01;
         assertTrue(!_frost.verify(_x(key), uint8(key[0]), message, signature), "another message");
+    }
+
+    /// The cases that the Python verifier is held to, valid and malformed.
+    function testSharedVectors() public view {
+        string memory json = vm.readFile("../tests/vectors/frost_verification.json");
+        uint256 accepted;
+        uint256 refused;
+        for (uint256 i = 0; vm.keyExistsJson(json, string.concat(".cases[", vm.toString(i), "]")); i++) {
+            string memory path = string.concat(".cases[", vm.toString(i), "]");
+            bytes memory key = vm.parseJsonBytes(json, string.concat(path, ".public_key"));
+            bytes memory message;
+            if (bytes(vm.parseJsonString(json, string.concat(path, ".message"))).length != 0) {
+                message = vm.parseJsonBytes(json, string.concat(path, ".message"));
+            }
+            bytes memory signature = vm.parseJsonBytes(json, string.concat(path, ".signature"));
+            bool valid = _frost.decodeKey(key) && _frost.verify(_x(key), uint8(key[0]), message, signature);
+            assertTrue(
+                valid == vm.parseJsonBool(json, string.concat(path, ".valid")),
+                vm.parseJsonString(json, string.concat(path, ".name"))
+            );
+            if (valid) accepted++;
+            else refused++;
+        }
+        assertTrue(accepted > 0 && refused > 0, "no vectors");
     }
 
     function testFuzzOwnSignaturesVerify(uint256 secret, uint256 nonce, bytes memory message) public {

@@ -26,10 +26,6 @@ contract QuorumHarness {
         require(valid, "quorum refused");
         return used;
     }
-
-    function isSet(bytes calldata members) external pure returns (bool) {
-        return Quorum.isSet(members);
-    }
 }
 
 contract QuorumTest is Test {
@@ -154,17 +150,6 @@ contract QuorumTest is Test {
         assertTrue(_quorum.verify(DIGEST, members, 2, 1 | (1 << 255), signatures), "first and last of 256");
         members = _members(257);
         assertTrue(!_quorum.verify(DIGEST, members, 2, 1 | (1 << 255), signatures), "257 members");
-    }
-
-    function testSetsAreStrictlyAscending() public view {
-        assertTrue(_quorum.isSet(abi.encodePacked(address(1))), "one member");
-        assertTrue(_quorum.isSet(abi.encodePacked(address(1), address(2), address(type(uint160).max))), "three members");
-        assertTrue(!_quorum.isSet(""), "no member");
-        assertTrue(!_quorum.isSet(abi.encodePacked(address(0), address(1))), "zero member");
-        assertTrue(!_quorum.isSet(abi.encodePacked(address(1), address(1))), "the same twice");
-        assertTrue(!_quorum.isSet(abi.encodePacked(address(2), address(1))), "descending");
-        assertTrue(!_quorum.isSet(abi.encodePacked(address(1), hex"ff")), "21 bytes");
-        assertTrue(!_quorum.isSet(new bytes(257 * 20)), "257 members");
     }
 
     function testGasPerSignature() public view {

@@ -6,6 +6,7 @@ py-evm's receipt subtracts refunds from a sum that already holds EIP-7623's floo
 was paid; and a transaction that is invalid must be named by one of our codes, not by the text of an exception.
 """
 
+import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,8 +16,13 @@ from eth.abc import AtomicWriteBatchAPI, ComputationAPI, StateAPI
 from eth.db.backends.base import BaseAtomicDB
 from eth.exceptions import OutOfGas, Revert
 from eth.vm.execution_context import ExecutionContext
+from eth.vm.forks.prague.computation import PragueComputation
+from eth.vm.forks.prague.opcodes import PRAGUE_OPCODES
 from eth.vm.forks.prague.state import PragueState, PragueTransactionExecutor
+from eth.vm.interrupt import EVMMissingData
 from eth.vm.message import Message
+from eth.vm.opcode_values import SELFDESTRUCT
+from trie.exceptions import MissingTrieNode
 
 from piebridge.evm_chain.block import (
     EvmBlock,
@@ -56,6 +62,10 @@ RECURSION_LIMIT = 12_288
 # A library below py-evm raises the limit of the process to 100 000, far beyond what a thread's stack holds: nested
 # JSON from a stranger would then end the process. This one is enough for the EVM and safe for the C parsers.
 sys.setrecursionlimit(RECURSION_LIMIT)
+logging.getLogger("eth").setLevel(logging.WARNING)  # py-evm describes every step at lower levels
+
+LOCAL_FAILURES = (EVMMissingData, MissingTrieNode, MemoryError, RecursionError, OSError)
+"""Failures of this machine. They stop this node; turned into the outcome of a transaction they would fork the chain."""
 
 _HISTORY_SERVE_WINDOW = 8_191
 _REFUND_QUOTIENT = 5
@@ -282,7 +292,7 @@ class EvmExecutor:
             base_fee_per_gas=environment.base_fee_per_gas,
             excess_blob_gas=0,
         )
-        return PragueState(database, context, state_root)  # type: ignore[arg-type]
+        return _State(database, context, state_root)  # type: ignore[arg-type]
 
 
 class Simulation:
@@ -348,6 +358,16 @@ class _Invocation:
     type_id: int
 
 
+class _Computation(PragueComputation):
+    """py-evm's Prague. Its SELFDESTRUCT warns, and an environment variable may make warnings errors: unwrapped here."""
+
+    opcodes = PRAGUE_OPCODES | {SELFDESTRUCT: PRAGUE_OPCODES[SELFDESTRUCT].__wrapped__}  # type: ignore[attr-defined]
+
+
+class _State(PragueState):
+    computation_class = _Computation
+
+
 class _StateDatabase(BaseAtomicDB):
     """py-evm's database: reads what is committed, keeps in memory what is new."""
 
@@ -390,6 +410,8 @@ def _apply(
     except InvalidTransaction as invalid:
         state.revert(snapshot)
         return invalid
+    except LOCAL_FAILURES:
+        raise
     except Exception as fault:  # a fault of py-evm must not stop the chain at every restart; every node has the same
         state.revert(snapshot)
         state.clear_transient_storage()

@@ -74,7 +74,10 @@ class RocksStore:
 
     def get(self, key: bytes) -> bytes | None:
         """Value of a key."""
-        value: bytes | None = self._database.get(key)
+        try:
+            value: bytes | None = self._database.get(key)
+        except Exception as error:  # rocksdict raises plain Exception
+            raise OSError(f"reading the chain database failed: {error}") from error
         return value
 
     def write(self, entries: Mapping[bytes, bytes]) -> None:
@@ -82,7 +85,10 @@ class RocksStore:
         batch = WriteBatch(raw_mode=True)
         for key, value in entries.items():
             batch.put(key, value)
-        self._database.write(batch, self._durable)
+        try:
+            self._database.write(batch, self._durable)
+        except Exception as error:  # rocksdict raises plain Exception
+            raise OSError(f"writing the chain database failed: {error}") from error
 
     def keys(self, first: bytes, prefix: bytes) -> Iterator[bytes]:
         """Keys from ``first`` on with ``prefix``, ascending."""

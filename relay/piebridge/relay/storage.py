@@ -34,7 +34,9 @@ class SqliteBackend:
     def items(self, prefix: bytes) -> Iterable[tuple[bytes, bytes]]:
         """Return all pairs whose key starts with ``prefix`` (not empty, last byte below 255), in order of the keys."""
         end = prefix[:-1] + bytes([prefix[-1] + 1])
-        rows = self._connection.execute("SELECT key, value FROM pairs WHERE key >= ? AND key < ? ORDER BY key", (prefix, end))
+        rows = self._connection.execute(
+            "SELECT key, value FROM pairs WHERE key >= ? AND key < ? ORDER BY key", (prefix, end)
+        )
         return ((bytes(key), bytes(value)) for key, value in rows)
 
     def write(self, changes: Mapping[bytes, bytes | None]) -> None:
@@ -46,7 +48,9 @@ class SqliteBackend:
                 "INSERT INTO pairs (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
                 [(key, value) for key, value in changes.items() if value is not None],
             )
-            cursor.executemany("DELETE FROM pairs WHERE key = ?", [(k,) for k, value in changes.items() if value is None])
+            cursor.executemany(
+                "DELETE FROM pairs WHERE key = ?", [(k,) for k, value in changes.items() if value is None]
+            )
             cursor.execute("COMMIT")
         except BaseException:
             cursor.execute("ROLLBACK")
@@ -55,3 +59,27 @@ class SqliteBackend:
     def close(self) -> None:
         """Close the file."""
         self._connection.close()
+
+
+class SqliteSignedValues:
+    """What an endorsement key has signed, in a file of its own that belongs to the key."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or create the file.
+
+        Raises:
+            ConfigurationError: the file cannot be opened.
+        """
+        self._backend = SqliteBackend(path)
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return what was put under ``key``, or None."""
+        return self._backend.get(key)
+
+    def put(self, key: bytes, value: bytes) -> None:
+        """Write a value; durable when it returns."""
+        self._backend.write({key: value})
+
+    def close(self) -> None:
+        """Close the file."""
+        self._backend.close()

@@ -177,7 +177,7 @@ def test_each_validator_answers_queries_for_itself() -> None:
 
 
 def test_mempool_rejects_and_rechecks() -> None:
-    class OnlyOnce(KeyValueApplication):
+    class RefusesRepeats(KeyValueApplication):
         def check_tx(self, tx: bytes, kind: CheckTxKind) -> CheckTxResponse:
             if tx.partition(b"=")[0].decode() in self.values:
                 return CheckTxResponse(code=5)
@@ -186,7 +186,7 @@ def test_mempool_rejects_and_rechecks() -> None:
         def prepare_proposal(self, request: PrepareProposalRequest) -> tuple[bytes, ...]:
             return request.txs[:1]
 
-    engine = _engine(OnlyOnce(), mempool_limits=MempoolLimits(max_txs=3, max_tx_bytes=10))
+    engine = _engine(RefusesRepeats(), mempool_limits=MempoolLimits(max_txs=3, max_tx_bytes=10))
     assert engine.submit_tx(b"nonsense").code == 1
     assert engine.submit_tx(b"nonsense").code == 1  # a refused transaction may come again
     assert engine.submit_tx(b"x=1").code == engine.submit_tx(b"x=2").code == 0
@@ -204,6 +204,16 @@ def test_mempool_rejects_and_rechecks() -> None:
         engine.submit_tx(b"x=1")
 
 
+def test_transaction_that_failed_may_come_again() -> None:
+    engine = _engine()
+    engine.submit_tx(b"fail")
+    engine.submit_tx(b"x=1")
+    engine.make_block(NOW_NS)
+    assert engine.submit_tx(b"fail").code == 0
+    with pytest.raises(MempoolError, match="already exists"):
+        engine.submit_tx(b"x=1")
+
+
 def test_block_is_bounded_by_size_and_gas() -> None:
     application = KeyValueApplication()
     params = ConsensusParams(block_max_bytes=16_000, block_max_gas=3)
@@ -216,6 +226,39 @@ def test_block_is_bounded_by_size_and_gas() -> None:
     made = engine.make_block(NOW_NS)
     assert [len(tx) for tx in made.block.txs] == [4, 4, 705]
     assert made.block_size < 16_000
+
+
+def test_what_fits_into_no_block_never_enters_the_mempool() -> None:
+    params = ConsensusParams(block_max_bytes=16_000, block_max_gas=0)
+    engine = EmbeddedEngine(KeyValueApplication(), replace(genesis_for(KEYS), consensus_params=params), KEYS)
+    with pytest.raises(MempoolError, match="too big"):
+        engine.submit_tx(b"big=" + b"x" * 3000)
+    with pytest.raises(MempoolError, match="gas wanted 1 is greater than max gas 0"):
+        engine.submit_tx(b"x=1")
+    assert len(engine.mempool) == 0
+
+
+def test_block_that_cannot_hold_its_votes_is_refused_at_the_start() -> None:
+    params = ConsensusParams(block_max_bytes=10_000)
+    with pytest.raises(EngineError, match="no room for the votes"):
+        EmbeddedEngine(KeyValueApplication(), replace(genesis_for(KEYS), consensus_params=params), KEYS)
+
+
+def test_smaller_blocks_drop_what_no_longer_fits() -> None:
+    class Shrinking(KeyValueApplication):
+        def finalize_block(self, request: FinalizeBlockRequest) -> FinalizeBlockResponse:
+            return replace(
+                super().finalize_block(request), consensus_param_updates=ConsensusParams(block_max_bytes=16_000)
+            )
+
+        def prepare_proposal(self, request: PrepareProposalRequest) -> tuple[bytes, ...]:
+            return ()
+
+    engine = _engine(Shrinking())
+    engine.submit_tx(b"big=" + b"x" * 3000)
+    first = engine.make_block(NOW_NS).block.header
+    assert len(engine.mempool) == 0
+    assert engine.make_block(NOW_NS).block.header.consensus_hash != first.consensus_hash
 
 
 class _Faulty(KeyValueApplication):

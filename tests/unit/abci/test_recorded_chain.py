@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from piebridge.abci.embedded.genesis import GenesisDocument
+from piebridge.abci.embedded.rpc_json import block_results
 from piebridge.abci.embedded.state import EngineState
-from piebridge.abci.messages import ExecTxResult, FinalizeBlockResponse, InitChainResponse
+from piebridge.abci.embedded.store import StoredBlock
+from piebridge.abci.messages import ExecTxResult, FinalizeBlockResponse, InitChainResponse, ValidatorUpdate
 from piebridge.cometbft.block import Block
 from piebridge.cometbft.commit import BlockIdFlag, Commit
 from piebridge.cometbft.json_format import (
@@ -34,14 +36,13 @@ from piebridge.cometbft.verification import (
 
 Json = dict[str, Any]
 
-VECTOR = Path(__file__).parents[2] / "vectors" / "cometbft_recorded_chain.json.xz"
+VECTORS = Path(__file__).parents[2] / "vectors"
 
 OPTIONS = VerificationOptions(trusting_period_ns=10**18, max_clock_drift_ns=0)
 
 
-@pytest.fixture(scope="module")
-def recorded() -> Json:
-    value: Json = json.loads(lzma.decompress(VECTOR.read_bytes()))
+def _recorded(name: str) -> Json:
+    value: Json = json.loads(lzma.decompress((VECTORS / name).read_bytes()))
     return value
 
 
@@ -57,21 +58,46 @@ def _response(results: Json) -> FinalizeBlockResponse:
             for item in results["txs_results"] or ()
         ),
         base64.b64decode(results["app_hash"]),
+        tuple(_update(item) for item in results["validator_updates"] or ()),
     )
+
+
+def _update(item: Json) -> ValidatorUpdate:
+    ((key_type, value),) = item["pub_key"]["Sum"]["value"].items()
+    return ValidatorUpdate(key_type, base64.b64decode(value), int(item.get("power", 0)))
+
+
+def _without_events(results: Json) -> Json:
+    """Drop what the recorded application marks as not to be indexed, which ours cannot."""
+    return {
+        **results,
+        "txs_results": results["txs_results"] and [{**item, "events": []} for item in results["txs_results"]],
+    }
 
 
 def _txs(block: Json) -> tuple[bytes, ...]:
     return tuple(base64.b64decode(tx) for tx in block["data"]["txs"])
 
 
-def test_every_header_part_set_and_rotation_is_reproduced(recorded: Json) -> None:
+@pytest.mark.parametrize(
+    ("name", "heights", "rounds", "absent", "updates"),
+    [
+        # A validator dies: its rounds and its absence. Then nine changes of the set: validators come, go, and grow.
+        ("cometbft_recorded_chain.json.xz", 36, 4, 16, 0),
+        ("cometbft_recorded_validator_changes.json.xz", 136, 9, 79, 9),
+    ],
+)
+def test_every_header_part_set_and_rotation_is_reproduced(
+    name: str, heights: int, rounds: int, absent: int, updates: int
+) -> None:
+    recorded = _recorded(name)
     genesis = GenesisDocument.from_json(json.dumps(recorded["genesis"]).encode())
     first = recorded["blocks"][0]["block"]["block"]["header"]
     state = EngineState.genesis(
         genesis, int(first["version"]["app"]), InitChainResponse(bytes.fromhex(first["app_hash"]))
     )
     last_commit = Commit()
-    rounds = absent = 0
+    seen = {"rounds": 0, "absent": 0, "updates": 0}
     for item in recorded["blocks"]:
         expected, commit = item["block"], commit_from_json(item["commit"])
         assert [validator_to_json(member) for member in state.validators.validators] == item["validators"]
@@ -82,16 +108,20 @@ def test_every_header_part_set_and_rotation_is_reproduced(recorded: Json) -> Non
         assert Block.decode(block.encode()) == block
         assert commit_to_json(commit) == item["commit"]
         verify_commit(state.chain_id, state.validators, commit)
-        last_commit, state = commit, state.after(block.header, block.id(), _response(item["results"]))
-        rounds += commit.round > 0
-        absent += any(signature.flag is BlockIdFlag.ABSENT for signature in commit.signatures)
-    # The recording holds what is easily got wrong: a validator that died, its rounds, and its turn as proposer.
-    assert len(recorded["blocks"]) == 36
-    assert rounds == 4
-    assert absent == 16
+        response = _response(item["results"])
+        assert _without_events(block_results(StoredBlock(block, block.id(), commit, response, 0))) == _without_events(
+            item["results"]
+        )
+        last_commit, state = commit, state.after(block.header, block.id(), response)
+        seen["updates"] += len(item["results"]["validator_updates"] or ())
+        seen["rounds"] += commit.round > 0
+        seen["absent"] += any(signature.flag is BlockIdFlag.ABSENT for signature in commit.signatures)
+    assert len(recorded["blocks"]) == heights
+    assert seen == {"rounds": rounds, "absent": absent, "updates": updates}
 
 
-def test_light_client_walks_and_skips_through_the_chain(recorded: Json) -> None:
+def test_light_client_walks_and_skips_through_the_chain() -> None:
+    recorded = _recorded("cometbft_recorded_chain.json.xz")
     genesis = GenesisDocument.from_json(json.dumps(recorded["genesis"]).encode())
     validators = genesis.validator_set().without_rotation()
     blocks = [

@@ -50,6 +50,15 @@ def test_known_rotation_of_three() -> None:
     ]
 
 
+def test_lower_address_wins_a_tie_whatever_its_power() -> None:
+    large, small = _validator(1, 3), _validator(3, 1)
+    assert small.address < large.address
+    validators = ValidatorSet.genesis([large, small])
+    assert [member.proposer_priority for member in validators.validators] == [-1, 1]
+    # Both come to 2 in the next step.
+    assert validators.moved_on().proposer_address == small.address
+
+
 def test_hash_ignores_priorities() -> None:
     validators = ValidatorSet.genesis([_validator(1, 1), _validator(2, 2)])
     assert validators.moved_on().hash() == validators.hash() == validators.without_rotation().hash()

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+import warnings
 
 import pytest
 import rlp  # type: ignore[import-untyped]
@@ -15,10 +16,11 @@ from eth.vm.forks.prague.state import PragueTransactionExecutor
 from piebridge.crypto.errors import DecodingError
 from piebridge.crypto.hash import keccak256
 from piebridge.evm_chain.errors import RejectionCode
-from piebridge.evm_chain.executor import CallRequest
+from piebridge.evm_chain.executor import LOCAL_FAILURES, CallRequest
 from piebridge.evm_chain.genesis import HISTORY_STORAGE_ADDRESS, GenesisAccount
 from piebridge.evm_chain.header import EvmHeader, decode_header, next_base_fee
 from piebridge.evm_chain.state_reader import StateReader
+from piebridge.evm_chain.store import MemoryStore
 from testkit.evm_chain_driver import ALICE, BOB, ETHER, GWEI, PROPOSER, Driver, genesis_state
 
 CONTRACT = b"\xc0" * 20
@@ -182,6 +184,40 @@ def test_fault_of_the_evm_refuses_the_transaction_and_spares_the_others(monkeypa
     response = driver.run(ALICE.sign(value=9), BOB.sign(value=1))
     assert [result.code for result in response.tx_results] == [RejectionCode.EXECUTION_FAULT, 0]
     assert response.app_hash == expected
+
+
+def test_selfdestruct_runs_where_warnings_are_errors() -> None:
+    warnings.simplefilter("error")
+    driver = deployed("61beefff", balance=7)
+    assert driver.run(ALICE.sign(to=CONTRACT)).tx_results[0].code == 0
+    assert state(driver).account(bytes(18) + b"\xbe\xef").balance == 7
+    assert state(driver).code(CONTRACT) != b"", "EIP-6780: code stays where it was not created in this transaction"
+
+
+@pytest.mark.parametrize("failure", [MemoryError, RecursionError, OSError])
+def test_failure_of_the_machine_stops_the_node_instead_of_forking(
+    monkeypatch: pytest.MonkeyPatch, failure: type[Exception]
+) -> None:
+    def fail(self: object, transaction: object, computation: object) -> None:
+        raise failure("this machine only")
+
+    monkeypatch.setattr(PragueTransactionExecutor, "finalize_computation", fail)
+    driver = Driver()
+    with pytest.raises(failure):
+        driver.run(ALICE.sign())
+    assert driver.app.info().last_block_height == 0
+
+
+def test_lost_trie_node_stops_the_node_instead_of_forking() -> None:
+    store = MemoryStore()
+    driver = Driver(store=store)
+    root = head(driver).state_root
+    driver.send(ALICE.sign())
+    driver.seconds += 1
+    txs = driver.prepare()
+    del store._entries[b"N" + root]
+    with pytest.raises(LOCAL_FAILURES):
+        driver.finalize(txs)
 
 
 DEEPEST = "5f5f5f5f5f305af100"

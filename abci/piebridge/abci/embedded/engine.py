@@ -107,6 +107,7 @@ class EmbeddedEngine:
             self.store.bind_genesis(genesis.hash())
             self._state = self._handshake()
             self._last = self.block(self.height) if self.height else None
+            self._bound_mempool()
         except BaseException:
             self.store.close()
             raise
@@ -212,7 +213,10 @@ class EmbeddedEngine:
         """
         self._check_quorum()
         with self._halt_on_error():
-            return self._make_block(now_ns)
+            stored = self._make_block(now_ns)
+        for listener in self.on_block:
+            listener(stored)
+        return stored
 
     def _make_block(self, now_ns: int) -> StoredBlock:
         state = self._state
@@ -240,9 +244,8 @@ class EmbeddedEngine:
         self._state, self._last = next_state, stored
         if retain_height:
             self.store.prune(retain_height)
+        self._bound_mempool()
         self.mempool.update(block.txs, response.tx_results)
-        for listener in self.on_block:
-            listener(stored)
         return stored
 
     def sign_commit(
@@ -306,11 +309,7 @@ class EmbeddedEngine:
     def _propose(self, last_commit: Commit, proposer_address: bytes) -> Block:
         state = self._state
         params = state.consensus_params
-        room = max_data_bytes(params.block_max_bytes, len(state.validators))
-        if room < 0:
-            raise EngineError(
-                f"block_max_bytes of {params.block_max_bytes} leaves no room for {len(state.validators)} votes"
-            )
+        room = self._room_bytes()
         txs = self.application.prepare_proposal(
             PrepareProposalRequest(
                 max_tx_bytes=room,
@@ -338,6 +337,16 @@ class EmbeddedEngine:
         if not accepted:
             raise ApplicationFaultError(f"ProcessProposal {block.header.height} rejects the application's own proposal")
         return block
+
+    def _room_bytes(self) -> int:
+        params, count = self._state.consensus_params, len(self._state.validators)
+        room = max_data_bytes(params.block_max_bytes, count)
+        if room < 0:
+            raise EngineError(f"block_max_bytes of {params.block_max_bytes} leaves no room for the votes of {count}")
+        return room
+
+    def _bound_mempool(self) -> None:
+        self.mempool.bound_by_block(self._room_bytes(), self._state.consensus_params.block_max_gas)
 
     def _finalize(self, block: Block) -> FinalizeBlockResponse:
         header = block.header

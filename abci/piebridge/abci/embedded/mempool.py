@@ -44,6 +44,17 @@ class Mempool:
         self._waiting: OrderedDict[bytes, _Waiting] = OrderedDict()
         self._cache: OrderedDict[bytes, None] = OrderedDict()
         self._total_bytes = 0
+        self._room_bytes = self._limits.max_tx_bytes
+        self._max_gas = -1
+
+    def bound_by_block(self, room_bytes: int, max_gas: int) -> None:
+        """Refuse from now on what fits into no block: it would stay at the head of the queue for ever.
+
+        Args:
+            room_bytes: Room for encoded transactions in a block.
+            max_gas: Room for the gas wanted; -1 is unlimited.
+        """
+        self._room_bytes, self._max_gas = room_bytes, max_gas
 
     def __len__(self) -> int:
         """Count the transactions that wait."""
@@ -58,9 +69,12 @@ class Mempool:
         """Ask the application and keep the transaction if it accepts.
 
         Raises:
-            MempoolError: too large, known already, or no room; the application was not asked.
+            MempoolError: too large or too dear for any block, known already, or no room.
         """
         limits = self._limits
+        encoded_length = len(message_field(1, tx))
+        if encoded_length > self._room_bytes:
+            raise MempoolError(f"tx pre check: tx size is too big: {encoded_length}, max: {self._room_bytes}")
         if len(tx) > limits.max_tx_bytes:
             raise MempoolError(f"Tx too large. Max size is {limits.max_tx_bytes}, but got {len(tx)}")
         if len(self._waiting) >= limits.max_txs or self._total_bytes + len(tx) > limits.max_total_bytes:
@@ -74,6 +88,8 @@ class Mempool:
             raise MempoolError("tx already exists in cache")
         response = self._application.check_tx(tx, CheckTxKind.NEW)
         if response.code == CODE_OK:
+            if not self._fits(tx, response.gas_wanted):
+                raise MempoolError(f"gas wanted {response.gas_wanted} is greater than max gas {self._max_gas}")
             self._remember(key)
             self._waiting[key] = _Waiting(tx, response.gas_wanted)
             self._total_bytes += len(tx)
@@ -110,9 +126,13 @@ class Mempool:
                 self._cache.pop(key, None)  # it may become valid later
             self._drop(key)
         for key, waiting in list(self._waiting.items()):
-            if self._application.check_tx(waiting.tx, CheckTxKind.RECHECK).code != CODE_OK:
+            response = self._application.check_tx(waiting.tx, CheckTxKind.RECHECK)
+            if response.code != CODE_OK or not self._fits(waiting.tx, response.gas_wanted):
                 self._drop(key)
                 self._cache.pop(key, None)
+
+    def _fits(self, tx: bytes, gas_wanted: int) -> bool:
+        return len(message_field(1, tx)) <= self._room_bytes and (self._max_gas < 0 or gas_wanted <= self._max_gas)
 
     def _drop(self, key: bytes) -> None:
         waiting = self._waiting.pop(key, None)

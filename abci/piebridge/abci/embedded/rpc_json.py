@@ -148,8 +148,6 @@ def transaction(stored: StoredBlock, position: int, *, prove: bool) -> Json:
             "leaf_hash": base64_bytes(proof.leaf_hash),
             "aunts": [base64_bytes(aunt) for aunt in proof.aunts],
         }
-        if not proof.aunts:
-            del proof_json["aunts"]
         answer["proof"] = {
             "root_hash": hex_bytes(stored.block.header.data_hash),
             "data": base64_bytes(tx),

@@ -6,7 +6,7 @@ before that: any other start, number, height, content or order folds to another 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import ClassVar, Final, TypeAlias
 
@@ -194,7 +194,7 @@ class MalformedEntry:
     """The 136 refused bytes."""
     rest: bytes
     """The body, or ``H(body)``, as the form says."""
-    reason: FormatError
+    reason: FormatError = field(compare=False)
     """Why the decoder refused the header."""
 
     @property

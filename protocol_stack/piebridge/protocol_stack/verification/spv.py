@@ -4,9 +4,9 @@ A trusted CometBFT header of an EVM-on-ABCI chain carries the hash of an EVM blo
 gives the state root, an account proof the hub's storage root, a storage proof each slot. Every step is a hash, so there
 is nobody to trust beside the light client.
 
-**Depth.** The kinds of chains proven so are final at once: a trusted header is never taken back, and every later trusted
-one descends from it. So the depth of an entry is the number of the newest EVM block that was ever proven for the
-registration, less the entry's height; a registration or a packet that demands depth waits until the chain has gone on.
+**Depth.** The kinds of chains proven so are final at once: a trusted header is never taken back, and every later
+trusted one descends from it. So the depth of an entry is the number of the newest EVM block that was ever proven for
+the registration, less the height of the entry; whoever demands depth waits until the chain has gone on.
 
 Sources: Yellow Paper section 4.3 (header), EIP-1186 (proofs), EIP-7685 (21 fields since Prague);
 ``docs/protocol/formats.md`` sections 7 and 11.2.
@@ -18,6 +18,7 @@ from piebridge.crypto.errors import DecodingError, VerificationError
 from piebridge.crypto.hash import HASH_LENGTH, keccak256
 from piebridge.crypto.patricia import verify_account, verify_storage
 from piebridge.crypto.rlp_strict import read_bytes, read_integer, read_list
+from piebridge.protocol_stack.authentication import SpvAuthentication
 from piebridge.protocol_stack.verification.slots import AuthenticatedSlots
 
 HEADER_FIELDS_MIN = 16
@@ -42,28 +43,6 @@ class EvmHeader:
     """Root of the state trie, 32 bytes."""
 
 
-@dataclass(frozen=True, slots=True)
-class SlotProof:
-    """A claim about one storage slot."""
-
-    slot: bytes
-    """Storage slot, 32 bytes."""
-    nodes: tuple[bytes, ...]
-    """Trie nodes from the storage root downwards."""
-
-
-@dataclass(frozen=True, slots=True)
-class SpvProof:
-    """A claim about storage slots of a hub (formats, section 11.2, method 1), without the client height."""
-
-    header: bytes
-    """EVM block header, RLP."""
-    account_nodes: tuple[bytes, ...]
-    """Trie nodes from the state root to the hub's account."""
-    slots: tuple[SlotProof, ...]
-    """The slots, in the order in which they were asked for."""
-
-
 def decode_header(encoded: bytes) -> EvmHeader:
     """Read number, time and state root of an EVM block header.
 
@@ -86,30 +65,30 @@ def decode_header(encoded: bytes) -> EvmHeader:
     )
 
 
-def verify_slots(app_hash: bytes, hub: bytes, proof: SpvProof) -> AuthenticatedSlots:
+def verify_slots(app_hash: bytes, hub: bytes, proof: SpvAuthentication) -> AuthenticatedSlots:
     """Prove storage slots of a hub under a trusted app hash.
 
     Args:
         app_hash: app hash of a header that the light client trusts, 32 bytes: the hash of an EVM block.
         hub: address of the hub, 20 bytes.
-        proof: the claim.
+        proof: the claim; its client height is the one that carries this app hash.
 
     Raises:
         DecodingError: header or a trie node is not in its only encoding.
         VerificationError: the header is not the one of the app hash, the hub has no account there, or a proof does not
             hold.
     """
-    if keccak256(proof.header) != app_hash:
+    if keccak256(proof.block_header) != app_hash:
         raise VerificationError(
             "EVM header is not the one that the trusted header commits to",
             expected=app_hash,
-            actual=keccak256(proof.header),
+            actual=keccak256(proof.block_header),
         )
-    header = decode_header(proof.header)
-    account = verify_account(header.state_root, hub, proof.account_nodes)
+    header = decode_header(proof.block_header)
+    account = verify_account(header.state_root, hub, proof.account_proof)
     if account is None:
         raise VerificationError(f"there is no account at the hub's address 0x{hub.hex()} in block {header.number}")
-    values = [verify_storage(account.storage_root, int.from_bytes(s.slot, "big"), s.nodes) for s in proof.slots]
+    values = [verify_storage(account.storage_root, int.from_bytes(s.slot, "big"), s.proof) for s in proof.slots]
     return AuthenticatedSlots(
         block_number=header.number,
         block_time_seconds=header.time_seconds,

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from piebridge.abci.messages import ValidatorUpdate
 from piebridge.crypto.errors import ProtocolError
 from piebridge.protocol_stack import verdicts
 from piebridge.protocol_stack.identifiers import RegistrationNumber
 from piebridge.protocol_stack.transport.outbox import Form
 from piebridge.relay.app.records import RelayRecord
+from piebridge.relay.app.state import Overlay
 from piebridge.relay.app.store import Store
 
 NANOSECONDS_PER_SECOND = 1_000_000_000
@@ -33,7 +33,7 @@ Events: TypeAlias = Sequence[RelayEvent]
 """What a handler tells observers, in order."""
 
 
-def event(kind: str, **attributes: int | str | bytes) -> RelayEvent:
+def event(kind: str, /, **attributes: int | str | bytes) -> RelayEvent:
     """Build an event; bytes are shown as hex."""
     shown = ((key, value.hex() if isinstance(value, bytes) else str(value)) for key, value in attributes.items())
     return RelayEvent(kind, tuple(shown))
@@ -85,9 +85,9 @@ Outgoing: TypeAlias = OutgoingMessage | OutgoingVerdict
 
 @dataclass(slots=True)
 class Context:
-    """Host of one relay transaction."""
+    """Host of one relay transaction, or of a part of one that may fail by itself."""
 
-    store: Store
+    overlay: Overlay
     """State in the making; thrown away when the transaction fails."""
     height: int
     """Height of the block."""
@@ -95,8 +95,20 @@ class Context:
     """Time of the block, nanoseconds since the Unix epoch: the only clock there is."""
     outgoing: list[Outgoing] = field(default_factory=list)
     """What goes into outboxes at the end of the block, in order."""
-    validator_updates: list[ValidatorUpdate] = field(default_factory=list)
-    """Changes of the consensus set."""
+
+    @property
+    def store(self) -> Store:
+        """Typed access to the state in the making."""
+        return Store(self.overlay)
+
+    def attempt(self) -> "Context":
+        """Return a context above this one, whose results count only if they are kept."""
+        return Context(self.overlay.child(), self.height, self.time_ns)
+
+    def keep(self, attempt: "Context") -> None:
+        """Take over the results of an attempt."""
+        self.overlay.absorb(attempt.overlay)
+        self.outgoing.extend(attempt.outgoing)
 
     @property
     def time_seconds(self) -> int:

@@ -9,6 +9,7 @@ answered ABORT, REFUSED while its deadline has not passed and LATE afterwards.
 from dataclasses import dataclass
 from enum import Enum
 
+from piebridge.protocol_stack.governor_hub_bodies import RelayLifeCycle
 from piebridge.protocol_stack.header import KIND_REQUEST, Header
 from piebridge.protocol_stack.packet import packet_id
 from piebridge.protocol_stack.transaction.atp import Input
@@ -16,8 +17,9 @@ from piebridge.protocol_stack.transport.outbox import Form, HeaderEntry, PacketE
 from piebridge.protocol_stack.verification.base import Method
 from piebridge.relay.app import retention, transactions
 from piebridge.relay.app.context import Context, Events, OutgoingMessage, event
-from piebridge.relay.app.records import ChainRecord, LifeCycle, PacketRecord
+from piebridge.relay.app.records import ChainRecord, PacketRecord
 from piebridge.relay.app.store import View
+
 
 class Decision(Enum):
     """What becomes of a packet entry."""
@@ -118,7 +120,7 @@ def _decide_request(view: View, time_seconds: int, origin: Origin, packet: Prove
     if packet.body is None or relay.paused:
         return Decision.WAIT
     servable = (
-        relay.life_cycle is LifeCycle.ACTIVE
+        relay.life_cycle is RelayLifeCycle.ACTIVE
         and origin.chain.is_open
         and view.open_chain(header.lane.destination) is not None
         and len(packet.body) <= relay.body_bytes_max

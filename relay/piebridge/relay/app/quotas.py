@@ -1,7 +1,7 @@
 """Quotas: how much a sender may use up of the relay chain.
 
-Each authorised gateway has so many transactions per window of 100 heights; all others share one quota, so that no set of
-gateways can censor and no stranger can crowd them out. What fails costs ten, for it cost everybody a verification.
+Each authorised gateway has so many transactions per window of 100 heights; all others share one quota, so that no set
+of gateways can censor and no stranger can crowd them out. What fails costs ten, for it cost everybody a verification.
 """
 
 from piebridge.relay.app import keys
@@ -9,10 +9,8 @@ from piebridge.relay.app.store import Store, View
 
 WINDOW_HEIGHTS = 100
 """Heights of a window; a quota starts afresh at every multiple."""
-COST_VALID = 1
-"""Cost of a transaction that was valid, whether it brought something new or not."""
-COST_INVALID = 10
-"""Cost of a transaction with a failed proof, fold or decode."""
+VALID_COST = 1
+"""Cost of a transaction that was valid, whether it brought something new or not; ``INVALID_COST`` is that of others."""
 
 _STRANGERS = b"strangers"
 

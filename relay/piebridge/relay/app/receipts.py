@@ -1,8 +1,8 @@
 """Receipts of a proven batch: opened one by one, or skipped and left for later.
 
 A receipt is opened only if this relay chain has itself recorded and carried that packet, and its lane ends at the chain
-whose hub was proven: a chain speaks for itself alone. A gateway that wants a receipt opened at another relay chain first
-carries the packet's entry there; the destination ignores the duplicate.
+whose hub was proven: a chain speaks for itself alone. A gateway that wants a receipt opened at another relay chain
+first carries the packet's entry there; the destination ignores the duplicate.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Final
 
 from piebridge.protocol_stack.header import KIND_REQUEST, Header
-from piebridge.protocol_stack.identifiers import FREE_RELAY
+from piebridge.protocol_stack.identifiers import FREE_RELAY, Lane
 from piebridge.protocol_stack.receipts import Receipt, ReceiptBatch, ReceiptCode, ReceiptHome
 from piebridge.protocol_stack.stack import STACK
 from piebridge.protocol_stack.transaction.atp import Input
@@ -103,4 +103,14 @@ def acknowledge(ctx: Context, packet_id: bytes, header: Header) -> bool:
     for number in (record.entry, record.tombstone_entry):
         if number:
             ctx.store.acknowledge_message(header.lane.destination, number)
+    return True
+
+
+def acknowledge_home(ctx: Context, packet_id: bytes, lane: Lane) -> bool:
+    """Drop the receipt home of a packet, which its source has taken; return whether that was news."""
+    record = ctx.store.packet(packet_id)
+    if record is None or record.is_receipt_acknowledged or not record.receipt_entry:
+        return False
+    ctx.store.set_packet(packet_id, replace(record, is_receipt_acknowledged=True))
+    ctx.store.acknowledge_message(lane.source, record.receipt_entry)
     return True

@@ -2,21 +2,11 @@
 
 import struct
 from dataclasses import dataclass, replace
-from enum import IntEnum
 
+from piebridge.protocol_stack.governor_hub_bodies import RelayLifeCycle
 from piebridge.protocol_stack.transaction.atp import AbortReason, RecordState
+from piebridge.protocol_stack.transport.outbox import Form
 from piebridge.protocol_stack.verification.light_clients.cometbft import ClientParameters, ConsensusState
-
-
-class LifeCycle(IntEnum):
-    """Life-cycle state of a relay chain (governor message 9); freezing is a flag beside it."""
-
-    ACTIVE = 2
-    """Serves everything."""
-    DRAINING = 3
-    """Opens no new transaction; everything else goes on."""
-    TERMINATED = 5
-    """Takes governor messages only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +19,8 @@ class RelayRecord:
     """Own relay id."""
     dev: bool
     """Whether the genesis allows what only ``--dev`` may: a set of one, no quorum above 2/3."""
-    life_cycle: LifeCycle
-    """State."""
+    life_cycle: RelayLifeCycle
+    """ACTIVE, DRAINING or TERMINATED; freezing is a flag beside it."""
     frozen: bool
     """Frozen for good: takes governor messages only."""
     paused: bool
@@ -49,6 +39,11 @@ class RelayRecord:
     """How long what nobody acknowledges is kept."""
     stranger_quota: int
     """Transactions per 100 blocks of all unknown senders together."""
+
+    @property
+    def takes_proofs(self) -> bool:
+        """Whether anything but governor messages is taken."""
+        return not self.frozen and self.life_cycle is not RelayLifeCycle.TERMINATED
 
     def encode(self) -> bytes:
         """Encode the record."""
@@ -72,7 +67,7 @@ class RelayRecord:
     def decode(cls, data: bytes) -> "RelayRecord":
         """Decode the record."""
         domain, relay, dev, life_cycle, *rest = _RELAY.unpack(data)
-        return cls(domain, relay, dev, LifeCycle(life_cycle), *rest)
+        return cls(domain, relay, dev, RelayLifeCycle(life_cycle), *rest)
 
 
 _RELAY = struct.Struct(">II?B??Q33sIQIII")
@@ -132,8 +127,9 @@ class ChainRecord:
     @classmethod
     def decode(cls, data: bytes) -> "ChainRecord":
         """Decode the record."""
-        *fixed, closed, closed_at = _CHAIN.unpack(data[: _CHAIN.size])
-        return cls(*fixed, closed_at if closed else None, data[_CHAIN.size :])
+        number, hub, evm, client, method, depth, depth_max, gas, closed, at = _CHAIN.unpack(data[: _CHAIN.size])
+        closed_at = at if closed else None
+        return cls(number, hub, evm, client, method, depth, depth_max, gas, closed_at, data[_CHAIN.size :])
 
 
 _CHAIN = struct.Struct(">I20sQBBBBI?Q")
@@ -349,7 +345,7 @@ class MessageRecord:
 
     remaining: int
     """How many items of it wait for acknowledgement: 1, or the verdicts of an entry."""
-    form: int
+    form: Form
     """Form in a range (formats, section 5.1)."""
     content: bytes
     """Content in that form."""
@@ -361,7 +357,8 @@ class MessageRecord:
     @classmethod
     def decode(cls, data: bytes) -> "MessageRecord":
         """Decode the record."""
-        return cls(*struct.unpack(">HB", data[:3]), data[3:])
+        remaining, form = struct.unpack(">HB", data[:3])
+        return cls(remaining, Form(form), data[3:])
 
     def with_one_less(self) -> "MessageRecord":
         """Return the record after one item was acknowledged."""

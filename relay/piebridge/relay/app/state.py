@@ -169,8 +169,8 @@ class RelayState:
         """Height of the last commit, 0 before the first."""
         if height is not None and backend.get(_META_APP_HASH) != self._version.app_hash:
             raise ConfigurationError(
-                f"the relay chain's storage is damaged: its values at height {self.height} do not hash to the committed "
-                "app hash; restore it from a copy or start this validator again from an empty directory"
+                f"the relay chain's storage is damaged: its values at height {self.height} do not hash to the "
+                "committed app hash; restore it from a copy or start this validator again from an empty directory"
             )
 
     @property
@@ -215,7 +215,9 @@ class RelayState:
     def prove_state(self, key: bytes) -> StateProof:
         """Prove a committed value of ``state``, or its absence, by its key in that store."""
         version = self._version
-        return StateProof(self.get(STATE_PREFIX + key), version.state.prove(key), simple_map.prove(version.roots, STORE_STATE))
+        return StateProof(
+            self.get(STATE_PREFIX + key), version.state.prove(key), simple_map.prove(version.roots, STORE_STATE)
+        )
 
     def prove_endorsed(self, key: bytes) -> EndorsedProof:
         """Prove a committed value of ``endorsed`` by its key in that store.

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import TypeVar
 
+from piebridge.protocol_stack.governor_relay_bodies import ValidatorSet
 from piebridge.protocol_stack.identifiers import Lane
 from piebridge.protocol_stack.transport.outbox import OutboxHead
 from piebridge.protocol_stack.verification.light_clients.cometbft import ConsensusState
@@ -50,6 +51,13 @@ class View:
     def relay(self) -> RelayRecord:
         """The relay chain's own record."""
         record = self._decoded(keys.RELAY, RelayRecord.decode)
+        assert record is not None, "the state has no genesis"
+        return record
+
+    @property
+    def validators(self) -> ValidatorSet:
+        """The current validator set."""
+        record = self._decoded(keys.VALIDATORS, ValidatorSet.decode)
         assert record is not None, "the state has no genesis"
         return record
 
@@ -173,6 +181,10 @@ class Store(View):
     def set_consensus(self, registration: int, state: ConsensusState) -> None:
         """Write a consensus state."""
         self.set(keys.consensus(registration, state.height_on_source), encode_consensus(state))
+
+    def set_kept_value(self, registration: int, outbox_relay: int, number: int, kept: KeptValue) -> None:
+        """Write a chain value of a hub's outbox that was authenticated."""
+        self.set(keys.kept(registration, outbox_relay, number), kept.encode())
 
     def set_cursor(self, registration: int, outbox_relay: int, head: OutboxHead) -> None:
         """Write what was folded last of a hub's outbox."""

@@ -1,11 +1,13 @@
 from dataclasses import replace
 
 import pytest
-import rlp
+import rlp  # type: ignore[import-untyped]
+
 from piebridge.crypto.errors import DecodingError, ProtocolError, VerificationError
 from piebridge.crypto.hash import keccak256
+from piebridge.protocol_stack.authentication import SpvAuthentication
 from piebridge.protocol_stack.verification.slots import require_equal
-from piebridge.protocol_stack.verification.spv import SpvProof, decode_header, verify_slots
+from piebridge.protocol_stack.verification.spv import decode_header, verify_slots
 from testkit.source_chain import SourceChain, evm_header
 
 HUB = b"\x0c" * 20
@@ -53,7 +55,7 @@ def test_address_without_account_is_refused(chain: SourceChain) -> None:
 
     nodes = _nodes(chain.block_at(4).state, keccak256(missing))
     with pytest.raises(VerificationError, match="no account"):
-        verify_slots(chain.block_at(4).hash, missing, replace(proof, account_nodes=nodes))
+        verify_slots(chain.block_at(4).hash, missing, replace(proof, account_proof=nodes))
 
 
 def test_storage_proof_of_another_slot_is_refused(chain: SourceChain) -> None:
@@ -111,7 +113,7 @@ def _flip_bits(chain: SourceChain, step: int) -> int:
     proof, app_hash = chain.prove([SLOTS[5], ABSENT], 4), chain.block_at(4).hash
     tried = 0
 
-    def refused(changed: SpvProof) -> None:
+    def refused(changed: SpvAuthentication) -> None:
         with pytest.raises(ProtocolError):
             verify_slots(app_hash, HUB, changed)
 
@@ -119,25 +121,23 @@ def _flip_bits(chain: SourceChain, step: int) -> int:
         number = int.from_bytes(data, "big")
         return [(number ^ 1 << bit).to_bytes(len(data), "big") for bit in range(0, 8 * len(data), step)]
 
-    for header in flips(proof.header):
-        refused(replace(proof, header=header))
+    for header in flips(proof.block_header):
+        refused(replace(proof, block_header=header))
         tried += 1
-    for i, node in enumerate(proof.account_nodes):
+    for i, node in enumerate(proof.account_proof):
         for changed in flips(node):
-            nodes = (*proof.account_nodes[:i], changed, *proof.account_nodes[i + 1 :])
-            refused(replace(proof, account_nodes=nodes))
+            nodes = (*proof.account_proof[:i], changed, *proof.account_proof[i + 1 :])
+            refused(replace(proof, account_proof=nodes))
             tried += 1
     for s, slot in enumerate(proof.slots):
-        for i, node in enumerate(slot.nodes):
+        for i, node in enumerate(slot.proof):
             for changed in flips(node):
-                forged = replace(slot, nodes=(*slot.nodes[:i], changed, *slot.nodes[i + 1 :]))
+                forged = replace(slot, proof=(*slot.proof[:i], changed, *slot.proof[i + 1 :]))
                 refused(replace(proof, slots=(*proof.slots[:s], forged, *proof.slots[s + 1 :])))
                 tried += 1
-        refused(replace(proof, slots=(*proof.slots[:s], replace(slot, nodes=slot.nodes[:-1]), *proof.slots[s + 1 :])))
+        refused(replace(proof, slots=(*proof.slots[:s], replace(slot, proof=slot.proof[:-1]), *proof.slots[s + 1 :])))
         refused(
-            replace(
-                proof, slots=(*proof.slots[:s], replace(slot, nodes=(*slot.nodes, b"\x80")), *proof.slots[s + 1 :])
-            )
+            replace(proof, slots=(*proof.slots[:s], replace(slot, proof=(*slot.proof, b"\x80")), *proof.slots[s + 1 :]))
         )
     return tried
 

@@ -21,13 +21,14 @@ from piebridge.cometbft.header import Header
 from piebridge.cometbft.validator_set import ValidatorSet
 from piebridge.cometbft.verification import (
     InvalidHeaderError,
-    LightBlock,
     SignedHeader,
     TrustedState,
     VerificationOptions,
     verify_light_block,
 )
+from piebridge.cometbft.verification import LightBlock as CometLightBlock
 from piebridge.crypto.errors import VerificationError
+from piebridge.protocol_stack.relay_messages import LightBlock
 
 KEPT_HEIGHTS_MAX = 512
 """Consensus states that a client keeps."""
@@ -70,24 +71,8 @@ class ConsensusState:
     """Hash of the validators of the next height, 32 bytes."""
 
 
-@dataclass(frozen=True, slots=True)
-class ClientUpdate:
-    """A light block of formats section 11.1, its parts still in their protobuf encoding."""
-
-    trusted_height: int
-    """Height from which it is verified."""
-    header: bytes
-    """``tendermint.types.Header``."""
-    commit: bytes
-    """``tendermint.types.Commit`` with the first signatures in set order that reach the quorum, and no more."""
-    validators: bytes
-    """The header's own validators, repeated ``SimpleValidator``."""
-    trusted_next_validators: bytes
-    """The validators that the trusted header announced; empty when the heights are adjacent."""
-
-
 def verify_update(
-    parameters: ClientParameters, trusted: ConsensusState, update: ClientUpdate, now_ns: int
+    parameters: ClientParameters, trusted: ConsensusState, update: LightBlock, now_ns: int
 ) -> ConsensusState:
     """Verify an update from a trusted state and return what may be trusted now.
 
@@ -109,14 +94,16 @@ def verify_update(
         raise InvalidHeaderError("header is too large", expected=HEADER_LENGTH_MAX, actual=len(update.header))
     header = Header.decode(update.header)
     adjacent = header.height == trusted.height_on_source + 1
-    if adjacent != (not update.trusted_next_validators):
+    if adjacent != (not update.trusted_validator_set):
         raise InvalidHeaderError("the trusted validators come with an update exactly when it skips heights")
     if len(header.app_hash) != 32:
         raise InvalidHeaderError("app hash of a source chain has 32 bytes", actual=len(header.app_hash))
-    block = LightBlock(SignedHeader(header, Commit.decode(update.commit)), ValidatorSet.decode(update.validators))
+    block = CometLightBlock(
+        SignedHeader(header, Commit.decode(update.commit)), ValidatorSet.decode(update.validator_set)
+    )
     verify_light_block(
         TrustedState(parameters.chain_id, trusted.height_on_source, trusted.time_ns, trusted.next_validators_hash),
-        None if adjacent else ValidatorSet.decode(update.trusted_next_validators),
+        None if adjacent else ValidatorSet.decode(update.trusted_validator_set),
         block,
         VerificationOptions(
             trusting_period_ns=parameters.trusting_period_seconds * _NANOSECONDS_PER_SECOND,

@@ -1,0 +1,121 @@
+"""HUB_RANGE: entries of a hub's outbox, proven by one authenticated value."""
+
+from dataclasses import dataclass
+
+from piebridge.crypto.errors import VerificationError
+from piebridge.protocol_stack.authentication import KeptAuthentication
+from piebridge.protocol_stack.codec import ZERO_HASH
+from piebridge.protocol_stack.commitment import chain_slot
+from piebridge.protocol_stack.identifiers import FREE_RELAY
+from piebridge.protocol_stack.relay_messages import HubRange
+from piebridge.protocol_stack.transport.outbox import (
+    Entry,
+    HeaderEntry,
+    OutboxHead,
+    PacketEntry,
+    ReceiptsEntry,
+    ReportEntry,
+)
+from piebridge.relay.app import keys, packets, proofs, receipts, retention
+from piebridge.relay.app.context import Context, Events, RefusedError, RelayEvent, event
+from piebridge.relay.app.packets import Decision, Origin, ProvenPacket
+from piebridge.relay.app.records import ChainRecord, KeptValue, Progress
+
+
+@dataclass(frozen=True, slots=True)
+class ProvenRange:
+    """What validation found."""
+
+    chain: ChainRecord
+    """The chain whose hub made the entries."""
+    head: OutboxHead
+    """The last entry: folded, and authenticated."""
+    progress: Progress
+    """How far the chain is known to have gone on."""
+    proven_at: int | None
+    """Source block of a new proof; None where the value was kept."""
+
+
+def validate(ctx: Context, message: HubRange) -> ProvenRange:
+    """Fold the range and authenticate the value that comes out.
+
+    Raises:
+        DecodingError: a part of the proof is not in its one encoding.
+        VerificationError: the folded value is not what was proven, or the proof does not hold.
+        RefusedError: the state does not allow it.
+    """
+    store, relay = ctx.store, ctx.relay
+    chain = proofs.chain_that_speaks(store, message.registration)
+    if message.outbox_relay not in (FREE_RELAY, relay.relay):
+        raise VerificationError(
+            "outbox is bound to another relay chain", expected=relay.relay, actual=message.outbox_relay
+        )
+    head = message.range.fold()
+    if isinstance(message.authentication, KeptAuthentication):
+        kept = store.kept_value(message.registration, message.outbox_relay, head.number)
+        if kept is None:
+            raise RefusedError(f"the chain value of entry {head.number} is not kept: prove it")
+        proofs.check_kept(chain, kept.block_number)
+        _check_value(head, kept.value)
+        return ProvenRange(chain, head, store.progress(message.registration), None)
+    proven = proofs.verify(store, chain, message.authentication)
+    slot = chain_slot(relay.domain, message.outbox_relay)
+    if proven.slots.slots != (slot,):
+        raise VerificationError(
+            "proof is not about the head of this outbox", expected=slot, actual=proven.slots.slots[0]
+        )
+    _check_value(head, proven.slots.values[0])
+    return ProvenRange(chain, head, proven.progress, proven.slots.block_number)
+
+
+def execute(ctx: Context, message: HubRange, validated: ProvenRange) -> tuple[int, Events]:
+    """Keep the value, then open each entry that may be opened."""
+    store, registration, outbox_relay = ctx.store, message.registration, message.outbox_relay
+    head = validated.head
+    store.set_progress(registration, validated.progress)
+    if validated.proven_at is not None and store.kept_value(registration, outbox_relay, head.number) is None:
+        store.set_kept_value(registration, outbox_relay, head.number, KeptValue(head.value, validated.proven_at))
+        retention.remember_kept_value(store, ctx.time_seconds, registration, outbox_relay, head.number)
+    cursor = store.cursor(registration, outbox_relay)
+    if cursor is None or cursor.number < head.number:
+        store.set_cursor(registration, outbox_relay, head)
+    news, events = 0, list[RelayEvent]()
+    for entry in message.range.entries:
+        depth = proofs.depth(validated.chain, validated.progress, entry.height)
+        opened, told = _open(ctx, Origin(validated.chain, outbox_relay, depth), entry)
+        news += opened
+        events.extend(told)
+    return news, events
+
+
+def _open(ctx: Context, origin: Origin, entry: Entry) -> tuple[int, Events]:
+    match entry:
+        case PacketEntry() | HeaderEntry():
+            decision, events = packets.open_packet(ctx, origin, ProvenPacket.of(entry))
+            return int(decision not in (Decision.FOREIGN, Decision.DUPLICATE, Decision.WAIT)), events
+        case ReceiptsEntry():
+            return receipts.open_batch(ctx, origin, entry.batch)
+        case ReportEntry():
+            return _open_report(ctx, origin, entry)
+        case _:
+            # Bare, or a packet that does not decode: folded, and nothing else.
+            return 0, []
+
+
+def _open_report(ctx: Context, origin: Origin, entry: ReportEntry) -> tuple[int, Events]:
+    """Keep the newest report of each kind for the governors; it changes nothing by itself."""
+    report = entry.report
+    if origin.outbox_relay != FREE_RELAY or origin.depth < origin.chain.depth:
+        return 0, []
+    key = keys.report(origin.chain.registration, report.kind, report.relay)
+    if ctx.store.get(key) == report.encode():
+        return 0, []
+    ctx.store.set(key, report.encode())
+    return 1, [event("report", registration=origin.chain.registration, kind=report.kind.name, relay=report.relay)]
+
+
+def _check_value(head: OutboxHead, value: bytes) -> None:
+    if value == ZERO_HASH:
+        raise VerificationError("chain value is zero: the outbox was never opened")
+    if value != head.value:
+        raise VerificationError("range does not fold to the proven chain value", expected=value, actual=head.value)
