@@ -13,6 +13,9 @@ from piebridge.crypto.hash import keccak256
 from piebridge.evm_chain.header import EvmHeader
 from piebridge.evm_chain.transaction import SignedTransaction, TransactionType
 
+_RLP_LIST = 0xC0
+"""First byte of a legacy transaction is at least this, of a typed one below."""
+
 
 @dataclass(frozen=True, slots=True)
 class Log:
@@ -134,12 +137,9 @@ def decode_outcomes(encoded: bytes) -> tuple[Outcome, ...]:
         raise DecodingError(f"stored outcomes are damaged: {error}") from error
 
 
-def block_size_bytes(header: EvmHeader, transactions: Sequence[SignedTransaction]) -> int:
-    """Length of the block's RLP as Ethereum's network protocol would carry it."""
-    bodies = [
-        rlp.decode(transaction.raw) if transaction.type is TransactionType.LEGACY else transaction.raw
-        for transaction in transactions
-    ]
+def block_size_bytes(header: EvmHeader, raws: Sequence[bytes]) -> int:
+    """Length of the block's RLP as Ethereum's network protocol would carry it; ``raws`` are its transactions."""
+    bodies = [rlp.decode(raw) if raw[0] >= _RLP_LIST else raw for raw in raws]
     return len(rlp.encode([rlp.decode(header.encode()), bodies, [], []]))
 
 

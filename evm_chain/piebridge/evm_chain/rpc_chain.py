@@ -3,11 +3,12 @@
 Everything reads committed data only and may be called from any thread.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from piebridge.crypto.hash import keccak256
 from piebridge.evm_chain.app import EvmApplication
-from piebridge.evm_chain.block import EvmBlock, Log
+from piebridge.evm_chain.block import Outcome
 from piebridge.evm_chain.chain_database import ChainDatabase, ChainHead
 from piebridge.evm_chain.executor import AccountOverride, BlockEnvironment, CallRequest, Simulation
 from piebridge.evm_chain.header import EvmHeader
@@ -15,7 +16,7 @@ from piebridge.evm_chain.rpc_errors import LIMIT_EXCEEDED, SERVER_ERROR, RpcErro
 from piebridge.evm_chain.rpc_format import Document, block_logs
 from piebridge.evm_chain.rpc_parameters import BlockName, CallParameters, LogFilter
 from piebridge.evm_chain.state_reader import StateReader
-from piebridge.evm_chain.transaction import decode_transaction
+from piebridge.evm_chain.transaction import SignedTransaction, decode_transaction
 
 LOGS_MAX = 10_000
 """Logs of one answer."""
@@ -71,16 +72,15 @@ class RpcChain:
             raise RpcError(SERVER_ERROR, "header not found")
         return header
 
-    def block(self, header: EvmHeader) -> EvmBlock:
-        """A block with its transactions and outcomes."""
-        database = self._database
+    def transaction(self, header: EvmHeader, index: int) -> SignedTransaction | None:
+        """A transaction of a block, None where the block has fewer."""
+        raws = self._database.raw_transactions(header.number)
+        return None if index >= len(raws) else decode_transaction(raws[index], self._app.genesis.chain_id)
+
+    def transactions(self, header: EvmHeader) -> list[SignedTransaction]:
+        """All transactions of a block."""
         chain_id = self._app.genesis.chain_id
-        return EvmBlock(
-            header,
-            tuple(decode_transaction(raw, chain_id) for raw in database.raw_transactions(header.number)),
-            database.outcomes(header.number),
-            database.cometbft_height(header.number) or 0,
-        )
+        return [decode_transaction(raw, chain_id) for raw in self._database.raw_transactions(header.number)]
 
     def reader(self, name: BlockName) -> StateReader:
         """State after a named block."""
@@ -120,7 +120,7 @@ class RpcChain:
             header = self.find_header(wanted.block_hash)
             if header is None:
                 raise RpcError(SERVER_ERROR, "unknown block")
-            return self.logs_of_block(self.block(header), wanted)
+            return self._logs_of_block(header, wanted)
         newest = self.head.header.number
         first, last = self._number(wanted.first, newest), min(self._number(wanted.last, newest), newest)
         if first > self._number(wanted.last, newest):
@@ -135,15 +135,15 @@ class RpcChain:
                 raise RpcError(
                     LIMIT_EXCEEDED, f"query looks into more than {LOG_BLOCKS_MAX} blocks, narrow range or filter"
                 )
-            found += self.logs_of_block(self.block(self.header(number)), wanted)
+            found += self._logs_of_block(self.header(number), wanted)
             if len(found) > LOGS_MAX:
                 raise RpcError(LIMIT_EXCEEDED, f"query returned more than {LOGS_MAX} results, narrow the range")
         return found
 
-    @staticmethod
-    def logs_of_block(block: EvmBlock, wanted: LogFilter) -> list[Document]:
-        """Logs of one block that a filter takes."""
-        return [document for log, document in block_logs(block) if _matches(wanted, log)]
+    def _logs_of_block(self, header: EvmHeader, wanted: LogFilter) -> list[Document]:
+        outcomes = self._database.outcomes(header.number)
+        hashes = [keccak256(raw) for raw in self._database.raw_transactions(header.number)]
+        return matching_logs(header, hashes, outcomes, wanted)
 
     @property
     def _database(self) -> ChainDatabase:
@@ -184,5 +184,12 @@ class RpcChain:
                 yield number
 
 
-def _matches(wanted: LogFilter, log: Log) -> bool:
-    return wanted.matches(log.address, log.topics)
+def matching_logs(
+    header: EvmHeader, transaction_hashes: Sequence[bytes], outcomes: Sequence[Outcome], wanted: LogFilter
+) -> list[Document]:
+    """Logs of one block that a filter takes."""
+    return [
+        document
+        for log, document in block_logs(header, transaction_hashes, outcomes)
+        if wanted.matches(log.address, log.topics)
+    ]

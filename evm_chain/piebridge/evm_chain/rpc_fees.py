@@ -1,7 +1,9 @@
 """Fee suggestions and eth_feeHistory."""
 
-from piebridge.evm_chain.block import EvmBlock
-from piebridge.evm_chain.header import next_base_fee
+from collections.abc import Sequence
+
+from piebridge.evm_chain.block import Outcome
+from piebridge.evm_chain.header import EvmHeader, next_base_fee
 from piebridge.evm_chain.rpc_chain import RpcChain
 from piebridge.evm_chain.rpc_format import Document
 from piebridge.evm_chain.rpc_parameters import BlockName
@@ -39,20 +41,20 @@ def fee_history(chain: RpcChain, count: int, newest: BlockName, percentiles: lis
         "blobGasUsedRatio": [0.0] * len(headers),
     }
     if percentiles:
-        document["reward"] = [_rewards(chain.block(header), percentiles) for header in headers]
+        document["reward"] = [
+            _rewards(header, chain.app.database.outcomes(header.number), percentiles) for header in headers
+        ]
     return document
 
 
-def _rewards(block: EvmBlock, percentiles: list[float]) -> list[str]:
-    tips = sorted(
-        (outcome.effective_gas_price - block.header.base_fee_per_gas, outcome.gas_used) for outcome in block.outcomes
-    )
+def _rewards(header: EvmHeader, outcomes: Sequence[Outcome], percentiles: list[float]) -> list[str]:
+    tips = sorted((outcome.effective_gas_price - header.base_fee_per_gas, outcome.gas_used) for outcome in outcomes)
     if not tips:
         return ["0x0"] * len(percentiles)
     rewards = []
     index, gas = 0, tips[0][1]
     for percentile in percentiles:
-        while gas < block.header.gas_used * percentile / 100 and index < len(tips) - 1:
+        while gas < header.gas_used * percentile / 100 and index < len(tips) - 1:
             index += 1
             gas += tips[index][1]
         rewards.append(hex(tips[index][0]))

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from piebridge.evm_chain.block import EvmBlock, Log, Outcome, block_size_bytes, logs_bloom
+from piebridge.evm_chain.block import Log, Outcome, block_size_bytes, logs_bloom
 from piebridge.evm_chain.header import EvmHeader
 from piebridge.evm_chain.state_reader import AccountProof
 from piebridge.evm_chain.transaction import SignedTransaction, TransactionType
@@ -45,17 +45,20 @@ def header_document(header: EvmHeader) -> Document:
     }
 
 
-def block_document(header: EvmHeader, transactions: Sequence[SignedTransaction], *, full: bool) -> Document:
-    """A block with its transactions or their hashes."""
+def block_document(header: EvmHeader, raws: Sequence[bytes], transactions: list[Any]) -> Document:
+    """A block.
+
+    Args:
+        header: its header.
+        raws: its transactions as they are encoded.
+        transactions: the same as documents, or their hashes.
+    """
     return header_document(header) | {
         "totalDifficulty": "0x0",
-        "size": hex(block_size_bytes(header, transactions)),
+        "size": hex(block_size_bytes(header, raws)),
         "uncles": [],
         "withdrawals": [],
-        "transactions": [
-            transaction_document(transaction, header, index) if full else hexadecimal(transaction.hash)
-            for index, transaction in enumerate(transactions)
-        ],
+        "transactions": transactions,
     }
 
 
@@ -93,38 +96,31 @@ def transaction_document(transaction: SignedTransaction, header: EvmHeader | Non
     return document
 
 
-def receipt_documents(
-    header: EvmHeader, transactions: Sequence[SignedTransaction], outcomes: Sequence[Outcome]
-) -> list[Document]:
-    """Receipts of a whole block."""
-    block_hash, number = hexadecimal(header.hash), hex(header.number)
-    documents: list[Document] = []
-    cumulative_gas = log_index = 0
-    for index, (transaction, outcome) in enumerate(zip(transactions, outcomes, strict=True)):
-        cumulative_gas += outcome.gas_used
-        documents.append(
-            {
-                "transactionHash": hexadecimal(transaction.hash),
-                "transactionIndex": hex(index),
-                "blockHash": block_hash,
-                "blockNumber": number,
-                "from": hexadecimal(outcome.sender),
-                "to": hexadecimal(transaction.to) if transaction.to else None,
-                "cumulativeGasUsed": hex(cumulative_gas),
-                "gasUsed": hex(outcome.gas_used),
-                "effectiveGasPrice": hex(outcome.effective_gas_price),
-                "contractAddress": hexadecimal(outcome.contract_address) if outcome.contract_address else None,
-                "logs": [
-                    log_document(log, header, transaction.hash, index, log_index + offset)
-                    for offset, log in enumerate(outcome.logs)
-                ],
-                "logsBloom": hexadecimal(logs_bloom(outcome.logs)),
-                "type": hex(transaction.type),
-                "status": "0x1" if outcome.succeeded else "0x0",
-            }
-        )
-        log_index += len(outcome.logs)
-    return documents
+def receipt_document(
+    header: EvmHeader, transaction: SignedTransaction, outcomes: Sequence[Outcome], index: int
+) -> Document:
+    """Receipt of a block's transaction by its index, from the outcomes of the whole block."""
+    outcome = outcomes[index]
+    first_log_index = sum(len(before.logs) for before in outcomes[:index])
+    return {
+        "transactionHash": hexadecimal(transaction.hash),
+        "transactionIndex": hex(index),
+        "blockHash": hexadecimal(header.hash),
+        "blockNumber": hex(header.number),
+        "from": hexadecimal(outcome.sender),
+        "to": hexadecimal(transaction.to) if transaction.to else None,
+        "cumulativeGasUsed": hex(sum(before.gas_used for before in outcomes[: index + 1])),
+        "gasUsed": hex(outcome.gas_used),
+        "effectiveGasPrice": hex(outcome.effective_gas_price),
+        "contractAddress": hexadecimal(outcome.contract_address) if outcome.contract_address else None,
+        "logs": [
+            log_document(log, header, transaction.hash, index, first_log_index + offset)
+            for offset, log in enumerate(outcome.logs)
+        ],
+        "logsBloom": hexadecimal(logs_bloom(outcome.logs)),
+        "type": hex(transaction.type),
+        "status": "0x1" if outcome.succeeded else "0x0",
+    }
 
 
 def log_document(
@@ -145,12 +141,15 @@ def log_document(
     }
 
 
-def block_logs(block: EvmBlock) -> list[tuple[Log, Document]]:
+def block_logs(
+    header: EvmHeader, transaction_hashes: Sequence[bytes], outcomes: Sequence[Outcome]
+) -> list[tuple[Log, Document]]:
     """All logs of a block, each with its document."""
     found: list[tuple[Log, Document]] = []
-    for index, (transaction, outcome) in enumerate(zip(block.transactions, block.outcomes, strict=True)):
+    for index, (transaction_hash, outcome) in enumerate(zip(transaction_hashes, outcomes, strict=True)):
+        first = len(found)
         found += [
-            (log, log_document(log, block.header, transaction.hash, index, len(found) + offset))
+            (log, log_document(log, header, transaction_hash, index, first + offset))
             for offset, log in enumerate(outcome.logs)
         ]
     return found

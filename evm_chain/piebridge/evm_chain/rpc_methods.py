@@ -26,10 +26,10 @@ from piebridge.evm_chain.rpc_format import (
     block_document,
     hexadecimal,
     proof_document,
-    receipt_documents,
+    receipt_document,
     transaction_document,
 )
-from piebridge.evm_chain.transaction import SignedTransaction, decode_transaction
+from piebridge.evm_chain.transaction import SignedTransaction
 
 CLIENT_VERSION = "piebridge-evm/v0.1.0/python"
 """Answer of web3_clientVersion."""
@@ -211,19 +211,18 @@ class EthMethods:
         return self._transaction(self._chain.find_header(_block_hash(block)), read.quantity(index, "index"))
 
     def _transaction(self, header: EvmHeader | None, index: int) -> Document | None:
-        if header is None:
-            return None
-        raws = self._chain.app.database.raw_transactions(header.number)
-        if index >= len(raws):
-            return None
-        transaction = decode_transaction(raws[index], self._chain.app.genesis.chain_id)
-        return transaction_document(transaction, header, index)
+        transaction = None if header is None else self._chain.transaction(header, index)
+        return None if transaction is None else transaction_document(transaction, header, index)
 
     def _receipt(self, value: object) -> Document | None:
         position = self._chain.app.database.transaction_position(_transaction_hash(value))
         if position is None:
             return None
-        return self._receipts(self._chain.header(position[0]))[position[1]]
+        header = self._chain.header(position[0])
+        transaction = self._chain.transaction(header, position[1])
+        assert transaction is not None, "the index names a transaction that its block has"
+        outcomes = self._chain.app.database.outcomes(header.number)
+        return receipt_document(header, transaction, outcomes, position[1])
 
     # Blocks
 
@@ -237,7 +236,15 @@ class EthMethods:
         return self._block(self._chain.find_header(_block_hash(block)), full=read.boolean(full, "full transactions"))
 
     def _block(self, header: EvmHeader | None, *, full: bool) -> Document | None:
-        return None if header is None else block_document(header, self._chain.block(header).transactions, full=full)
+        if header is None:
+            return None
+        raws = self._chain.app.database.raw_transactions(header.number)
+        transactions: list[Any] = (
+            [transaction_document(item, header, index) for index, item in enumerate(self._chain.transactions(header))]
+            if full
+            else [hexadecimal(keccak256(raw)) for raw in raws]
+        )
+        return block_document(header, raws, transactions)
 
     def _pending_block(self, *, full: bool) -> Document:
         """The block that would follow, with what waits at this node. Its hash, roots and bloom do not exist yet."""
@@ -256,20 +263,18 @@ class EthMethods:
             gas_used=0,
             extra_data=b"",
         )
-        return block_document(draft, (), full=False) | {
-            "hash": None,
-            "nonce": None,
-            "miner": None,
-            "transactions": transactions,
-        }
+        return block_document(draft, (), transactions) | {"hash": None, "nonce": None, "miner": None}
 
     def _block_receipts(self, block: object) -> list[Document] | None:
         header = self._chain.find_header(_name_or_hash(block))
         return None if header is None else self._receipts(header)
 
     def _receipts(self, header: EvmHeader) -> list[Document]:
-        block = self._chain.block(header)
-        return receipt_documents(header, block.transactions, block.outcomes)
+        outcomes = self._chain.app.database.outcomes(header.number)
+        return [
+            receipt_document(header, transaction, outcomes, index)
+            for index, transaction in enumerate(self._chain.transactions(header))
+        ]
 
     def _count_by_number(self, block: object) -> str | None:
         name = read.block_name(block)

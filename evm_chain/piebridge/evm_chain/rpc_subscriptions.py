@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from piebridge.evm_chain import rpc_parameters as read
 from piebridge.evm_chain.block import EvmBlock
 from piebridge.evm_chain.chain_database import ChainHead
-from piebridge.evm_chain.rpc_chain import RpcChain
+from piebridge.evm_chain.rpc_chain import RpcChain, matching_logs
 from piebridge.evm_chain.rpc_errors import LIMIT_EXCEEDED, RpcError, invalid_params
 from piebridge.evm_chain.rpc_format import Document, header_document
 from piebridge.evm_chain.rpc_methods import subscription_transaction
@@ -64,7 +64,8 @@ class Connection:
             if subscription.kind == "newHeads":
                 self._notify(identifier, header_document(block.header))
             elif subscription.wanted is not None:
-                for document in RpcChain.logs_of_block(block, subscription.wanted):
+                hashes = [transaction.hash for transaction in block.transactions]
+                for document in matching_logs(block.header, hashes, block.outcomes, subscription.wanted):
                     self._notify(identifier, document)
 
     def publish_transaction(self, transaction: SignedTransaction) -> None:

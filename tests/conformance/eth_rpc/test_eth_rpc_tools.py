@@ -26,7 +26,7 @@ def url() -> Iterator[str]:
 
 def cast(url: str, *arguments: str) -> str:
     name, *rest = arguments  # --create takes the rest of the line, so the URL comes first
-    command = [require_tool("cast"), name, "--rpc-url", url, *rest]
+    command: list[str] = [str(require_tool("cast")), name, "--rpc-url", url, *rest]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()

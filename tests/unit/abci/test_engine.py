@@ -135,6 +135,33 @@ def test_absent_validator_is_absent_in_the_commit_and_costs_a_round() -> None:
     )
 
 
+def test_application_is_told_the_votes_of_the_last_block() -> None:
+    class Watching(KeyValueApplication):
+        requests: list[FinalizeBlockRequest]
+
+        def finalize_block(self, request: FinalizeBlockRequest) -> FinalizeBlockResponse:
+            self.requests = [*getattr(self, "requests", []), request]
+            return super().finalize_block(request)
+
+    application = Watching()
+    engine = _engine(application)
+    engine.faults.absent.add(KEYS[0].address)
+    engine.make_block(NOW_NS)
+    engine.faults.absent.clear()
+    made = engine.make_block(NOW_NS)
+    first, second = application.requests
+    assert first.decided_last_commit == ()
+    members = engine.validators(1).validators
+    assert [(vote.address, vote.power) for vote in second.decided_last_commit] == [
+        (item.address, 1) for item in members
+    ]
+    assert {vote.address: vote.flag for vote in second.decided_last_commit}[KEYS[0].address] == 1
+    assert sorted(vote.flag for vote in second.decided_last_commit) == [1, 2, 2, 2]
+    assert second.hash == made.block_id.hash
+    assert second.next_validators_hash == engine.validators(3).hash()
+    assert second.proposer_address == made.block.header.proposer_address
+
+
 def test_no_quorum_stops_the_chain_until_validators_come_back() -> None:
     engine = _engine()
     engine.faults.absent.add(KEYS[0].address)
