@@ -665,7 +665,7 @@ def forged_governor_messages(bench: HubBench) -> dict[str, bytes]:
         ).encode(),
         "another target registration": replace(honest, target=THERE).signed(sign).encode(),
         "another target contract": replace(honest, contract=bench.hub.token).signed(sign).encode(),
-        "zero contract": replace(honest, contract=bytes(20)).signed(sign).encode(),
+        "zero contract": raw[:15] + bytes(20) + raw[35:],
         "for a relay chain of the same number": replace(
             honest, target_kind=type(honest.target_kind).RELAY, contract=bytes(20)
         )
