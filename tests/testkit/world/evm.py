@@ -65,7 +65,7 @@ class DirectDecider:
 
     def decide(self, transactions: Sequence[bytes]) -> None:
         self.height += 1
-        self.app.finalize_block(
+        response = self.app.finalize_block(
             FinalizeBlockRequest(
                 tuple(transactions),
                 sha256(self.height.to_bytes(8, "big")),
@@ -75,6 +75,7 @@ class DirectDecider:
                 bytes(range(20)),
             )
         )
+        assert all(result.code == 0 for result in response.tx_results), response.tx_results
         self.app.commit()
 
 

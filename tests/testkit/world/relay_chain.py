@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from piebridge.abci.embedded.engine import EmbeddedEngine
 from piebridge.abci.embedded.genesis import GenesisDocument
 from piebridge.abci.embedded.keys import ValidatorKey
-from piebridge.abci.messages import CODE_OK, ExecTxResult, QueryRequest, QueryResponse
+from piebridge.abci.messages import CODE_OK, ExecTxResult, PrepareProposalRequest, QueryRequest, QueryResponse
 from piebridge.crypto.quorum import SignerSet, select_quorum
 from piebridge.crypto.signature import sign_recoverable
 from piebridge.protocol_stack.endorsement import EndorsementAnswer, EndorsementSet, Envelope
@@ -25,7 +25,7 @@ from piebridge.protocol_stack.relay_messages import CarriedGovernorMessage, Tran
 from piebridge.protocol_stack.relay_queries import EndorseQuery, OutboxEntriesQuery
 from piebridge.protocol_stack.transport.outbox import RELAY_CHAIN, OutboxHead, OutboxRange
 from piebridge.relay.app.application import RelayApplication
-from piebridge.relay.app.state import MemoryBackend
+from piebridge.relay.app.state import ENDORSED_PREFIX, STATE_PREFIX, MemoryBackend
 from piebridge.relay.app.store import View
 from piebridge.relay.endorsement import EndorsementSigner, ValidatorQueries
 from testkit.world.evm import VALIDATORS
@@ -53,6 +53,16 @@ class MemorySignedValues:
 
     def put(self, key: bytes, value: bytes) -> None:
         self.pairs[key] = value
+
+
+class ByzantineProposer(RelayApplication):
+    """The relay application; its proposer puts into a block what a test has smuggled in, whatever CheckTx says."""
+
+    smuggled: tuple[bytes, ...] = ()
+    """Transactions of the next block."""
+
+    def prepare_proposal(self, request: PrepareProposalRequest) -> tuple[bytes, ...]:
+        return self.smuggled or super().prepare_proposal(request)
 
 
 class RelayChain:
@@ -83,7 +93,8 @@ class RelayChain:
             Gateways((GatewayQuota(address_of("gateway"), GATEWAY_QUOTA),)),
         )
         self.document = GenesisDocument.from_json(self.genesis.document(clock.now_seconds * NANOSECONDS))
-        self.app = RelayApplication(MemoryBackend())
+        self.backend = MemoryBackend()
+        self.app = ByzantineProposer(self.backend)
         self.memories = [MemorySignedValues() for _ in range(VALIDATORS)]
         self.validators = [
             ValidatorQueries(self.app, EndorsementSigner(private_key(self.endorser(i)), self.memories[i]))
@@ -184,6 +195,25 @@ class RelayChain:
     def app_hash(self) -> bytes:
         """Hash of the committed state."""
         return self.app.state.app_hash
+
+    def content(self) -> dict[bytes, bytes]:
+        """Everything committed but what every transaction leaves behind, also a failed one: used quota and the
+        protection against replays. Two contents are equal exactly when nothing was changed in between."""
+        bookkeeping = tuple(STATE_PREFIX + kind for kind in (b"quota/", b"replay/", b"replay-block/"))
+        return {
+            key: value
+            for key, value in self.backend.pairs.items()
+            if key[:1] in (ENDORSED_PREFIX, STATE_PREFIX) and not key.startswith(bookkeeping)
+        }
+
+    def execute(self, *transactions: bytes) -> list[ExecTxResult]:
+        """Decide a block of exactly these transactions, past the mempool's checks."""
+        self.engine.make_block(self.clock.now_seconds * NANOSECONDS)
+        self.app.smuggled = transactions
+        stored = self.engine.make_block(self.clock.tick() * NANOSECONDS)
+        self.app.smuggled = ()
+        assert len(stored.response.tx_results) == len(transactions)
+        return list(stored.response.tx_results)
 
     def query(self, path: str, data: bytes = b"") -> QueryResponse:
         """Ask what any validator knows."""
