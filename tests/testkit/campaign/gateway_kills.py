@@ -3,21 +3,15 @@
 import asyncio
 import random
 import shutil
-import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from piebridge.cli.local_network.plan import ParachainKind
-from piebridge.cli.view import NetworkView
-from testkit.campaign.pending import PendingPackets
-from testkit.campaign.processes_of_network import CampaignNetwork, campaign_network, copy_folder
-from testkit.campaign.traffic import Traffic
-from testkit.campaign.verdict import Settled, check_all
+from testkit.campaign.processes_of_network import campaign_network, copy_folder
+from testkit.campaign.scene import Scene, Settled, scene
 
-WORK_WAIT_SECONDS = 60.0
-"""How long a kill waits for work before the campaign fails."""
 LIFE_SECONDS = 3.0
 """Longest time that a gateway is left alone before its next kill, from the moment that it serves."""
 PAUSE_SECONDS = 1.0
@@ -54,12 +48,10 @@ class Outcome:
 
     plan: Plan
     kind: ParachainKind
-    kills: int = 0
-    """Kills of a running gateway with packets under way before and after, by what the chains say."""
+    in_flight: list[int] = field(default_factory=list)
+    """Packets under way at each kill that counts: there were some before, and some of them still after."""
     idle_kills: int = 0
     """Other kills: they happened, and count for nothing."""
-    in_flight: list[int] = field(default_factory=list)
-    """Packets under way at each kill that counts."""
     in_mempool: int = 0
     """Kills after which a transaction of the dead gateway still waited for a block."""
     databases: Counter[str] = field(default_factory=Counter)
@@ -68,15 +60,19 @@ class Outcome:
     """Packets of each kind."""
     settled: Settled | None = None
 
+    @property
+    def kills(self) -> int:
+        """Kills that count."""
+        return len(self.in_flight)
+
     def counts(self) -> Mapping[str, int]:
         """Numbers for a ledger."""
         assert self.settled is not None
-        verdict = self.settled.verdict
         return {
             "kills": self.kills,
-            "packets": verdict.sent,
-            "executed": verdict.executed,
-            "refunded": verdict.aborted,
+            "packets": self.settled.sent,
+            "executed": self.settled.executed,
+            "refunded": self.settled.refunded,
             "databases deleted": self.databases["deleted"],
             "databases restored": self.databases["restored"],
         }
@@ -96,23 +92,19 @@ class Outcome:
 class GatewayKills:
     """One campaign on one network."""
 
-    def __init__(
-        self, network: CampaignNetwork, view: NetworkView, backups: Path, plan: Plan, kind: ParachainKind
-    ) -> None:
+    def __init__(self, scene: Scene, backups: Path, plan: Plan, kind: ParachainKind) -> None:
         """Plan a campaign.
 
         Args:
-            network: a network that is up.
-            view: the same network as users see it.
+            scene: users and faults, on a network that is up.
             backups: folder for old copies of databases.
             plan: seed and figures.
             kind: what the parachains are, for the report.
         """
-        self._network, self._view, self._backups, self._plan = network, view, backups, plan
-        self._pending = PendingPackets(view)
-        self._traffic = Traffic(view, self._pending, random.Random(f"{plan.seed}/traffic"))
-        self._kills_begun = 0
-        self.outcome = Outcome(plan, kind, kinds=self._traffic.kinds)
+        self._scene, self._backups, self._plan = scene, backups, plan
+        self._network = scene.network
+        self._begun = 0
+        self.outcome = Outcome(plan, kind, in_flight=scene.in_flight, kinds=scene.traffic.kinds)
 
     async def run(self) -> Outcome:
         """Send, kill, restart; then let everything settle and ask the oracle.
@@ -121,63 +113,50 @@ class GatewayKills:
             AssertionError: a promise is broken, or nothing was tested.
         """
         outcome, plan = self.outcome, self._plan
-        await self._traffic.prepare()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._keep_busy())
             for name in self._network.names("gateway"):
                 tasks.create_task(self._torment(name, random.Random(f"{plan.seed}/{name}")))
-        outcome.settled = await check_all(self._network, self._traffic, self._pending)
-        assert outcome.kills == plan.kills == len(outcome.in_flight), f"{outcome.kills} kills, not {plan.kills}"
-        assert min(outcome.in_flight) > 0
-        assert sum(self._network.kills.values()) == outcome.kills + outcome.idle_kills
-        assert outcome.settled.verdict.sent >= plan.packets > 0
+        outcome.idle_kills = self._scene.idle_faults
+        outcome.settled = await self._scene.check_all()
+        assert outcome.kills == plan.kills > 0, f"{outcome.kills} kills, not {plan.kills}"
+        assert sum(self._network.kills.values()) >= outcome.kills
+        assert outcome.settled.sent >= plan.packets > 0
         return outcome
 
     async def _keep_busy(self) -> None:
         """Keep packets under way as long as gateways are killed, and until enough were sent."""
-        while self.outcome.kills < self._plan.kills or len(self._traffic.sent) < self._plan.packets:
-            missing = self._plan.in_flight - len(await self._pending.look())
+        traffic = self._scene.traffic
+        while self.outcome.kills < self._plan.kills or len(traffic.sent) < self._plan.packets:
+            missing = self._plan.in_flight - len(await self._scene.pending.look())
             if missing > 0:
-                await self._traffic.send(min(missing, BURST))
+                await traffic.send(min(missing, BURST))
             await asyncio.sleep(_POLL_SECONDS)
 
     async def _torment(self, name: str, randomness: random.Random) -> None:
         """Kill one gateway again and again, each time doing something to its database before it starts again."""
         early = False
-        while self._kills_begun < self._plan.kills:
+        while True:
             if early:
                 await asyncio.sleep(randomness.uniform(0, EARLY_SECONDS))
             else:
                 await self._network.serves(name)
                 await asyncio.sleep(randomness.uniform(0, LIFE_SECONDS))
-            if self._kills_begun >= self._plan.kills:
+            if self._begun >= self._plan.kills:
                 return
-            await self._strike(name)
+            self._begun += 1
+            if not await self._scene.kill(name):
+                self._begun -= 1
+            self.outcome.in_mempool += await self._leaves_transaction(name)
             self._harm_database(name, randomness)
             await asyncio.sleep(randomness.uniform(0, PAUSE_SECONDS))
             self._network.start(name)
             early = randomness.random() < EARLY_CHANCE
 
-    async def _strike(self, name: str) -> None:
-        """Kill a gateway. It counts when a packet was under way before that still is afterwards."""
-        self._kills_begun += 1
-        deadline = time.monotonic() + WORK_WAIT_SECONDS
-        while not (before := await self._pending.look()):
-            assert time.monotonic() < deadline, "nothing to do for a gateway: users do not send"
-            await asyncio.sleep(_POLL_SECONDS)
-        self._network.kill(name)
-        if both := before & await self._pending.look():
-            self.outcome.kills += 1
-            self.outcome.in_flight.append(len(both))
-        else:
-            self.outcome.idle_kills += 1
-            self._kills_begun -= 1
-        self.outcome.in_mempool += await self._leaves_transaction(name)
-
     async def _leaves_transaction(self, name: str) -> bool:
         """Whether a transaction of a gateway waits in some parachain's mempool."""
         (address,) = (entry.address for entry in self._network.network.gateways if entry.name == name)
-        for chain in self._view.chains.values():
+        for chain in self._scene.view.chains.values():
             latest, pending = await chain.client.batch(
                 [("eth_getTransactionCount", [address, tag]) for tag in ("latest", "pending")]
             )
@@ -209,8 +188,5 @@ async def gateway_kills(directory: Path, plan: Plan, kind: ParachainKind) -> Out
     Raises:
         AssertionError: a promise is broken, or nothing was tested.
     """
-    async with (
-        campaign_network(directory / "network", kind) as network,
-        NetworkView(network.network, network.directory) as view,
-    ):
-        return await GatewayKills(network, view, directory / "backups", plan, kind).run()
+    async with campaign_network(directory / "network", kind) as network, scene(network, plan.seed) as begun:
+        return await GatewayKills(begun, directory / "backups", plan, kind).run()
