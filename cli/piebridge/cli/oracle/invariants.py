@@ -234,11 +234,13 @@ def _check_conservation(
 
 
 def _effects_of(packet: SentPacket, destination: ChainLedger, applications: Applications) -> int | None:
-    """How often a packet took effect, or None for an application that the oracle does not know."""
+    """How often a packet took effect, or None where only a receipt can tell: the oracle does not know the application."""
     if packet.application == applications.token:
         return sum(move.packet_id == packet.id for move in destination.credits)
     if packet.application == applications.record_notary:
         return destination.notarised.count(packet.id)
+    if packet.application == applications.door and packet.id in destination.posted:
+        return destination.posted.count(packet.id)  # 0 is no answer: a recipient that it does not know may have taken it
     return None
 
 
