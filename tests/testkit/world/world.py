@@ -274,6 +274,20 @@ class World:
     ) -> HubRange:
         """Follow the parachain and build the message that carries entries of its outbox."""
         height = self.follow(source, relay)
+        return self.range_message_at(source, relay, height, bound=bound, first=first, last=last, bare=bare)
+
+    def range_message_at(
+        self,
+        source: int,
+        relay: int,
+        height: int,
+        *,
+        bound: bool = False,
+        first: int = 1,
+        last: int | None = None,
+        bare: Sequence[int] = (),
+    ) -> HubRange:
+        """The same under the header of a height, whether the relay chain trusts it or not."""
         outbox_relay = relay if bound else 0
         shown = self.hub_range(source, outbox_relay, first, last, bare=bare)
         authentication = self.prove(source, height, [chain_slot(DOMAIN, outbox_relay)])
