@@ -124,7 +124,7 @@ def transaction(**fields: int) -> Callable[[Header], Header]:
 
 
 def application(**fields: int) -> Callable[[Header], Header]:
-    return lambda header: replace(header, application=replace(header.application, **fields))
+    return lambda header: replace(header, application=replace(header.application, **fields))  # type: ignore[arg-type]
 
 
 def verification(*fields: int) -> Callable[[Header], Header]:

@@ -95,14 +95,14 @@ def forged_ranges(genuine: OutboxRange) -> dict[str, OutboxRange]:
         "two exchanged": replace(
             genuine,
             entries=(
-                replace(second, height=first.height),  # type: ignore[type-var]
-                replace(first, height=second.height),  # type: ignore[type-var]
+                replace(second, height=first.height),
+                replace(first, height=second.height),
                 third,
             ),
         ),
         "one doubled": replace(genuine, entries=(first, second, second, third)),
-        "height one too large": replace(genuine, entries=(first, second, replace(third, height=third.height + 1))),  # type: ignore[type-var]
-        "height one too small": replace(genuine, entries=(replace(first, height=first.height - 1), second, third)),  # type: ignore[type-var]
+        "height one too large": replace(genuine, entries=(first, second, replace(third, height=third.height + 1))),
+        "height one too small": replace(genuine, entries=(replace(first, height=first.height - 1), second, third)),
         "number one too large": replace(genuine, first=2),
         "number huge": replace(genuine, first=2**63),
         "untrue start": replace(genuine, start=keccak256(b"untrue")),
@@ -513,8 +513,8 @@ def test_o05_members_of_two_sets_are_never_mixed(bench: HubBench) -> None:
 # ---------------------------------------------------------------------------------------------------------------- O6
 
 
-def ordered_transfer(sequence: int, amount: int = 1, **fields: object) -> Packet:
-    return transfer(amount, sequence=sequence, channel=5, ordered=True, **fields)
+def ordered_transfer(sequence: int, amount: int = 1, **fields: int) -> Packet:
+    return transfer(amount, sequence=sequence, channel=5, ordered=True, **fields)  # type: ignore[arg-type]
 
 
 def test_o06_an_unexpired_packet_of_an_ordered_lane_cannot_be_skipped(bench: HubBench) -> None:
