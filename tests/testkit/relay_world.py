@@ -90,12 +90,14 @@ class RelayWorld:
     validators: dict[str, ValidatorQueries] = field(default_factory=dict)
     time_ns: int = (GENESIS_TIME_SECONDS + 100) * NANOSECONDS
     salt: int = 0
+    genesis_request: InitChainRequest = field(init=False)
     blocks: list[tuple[FinalizeBlockRequest, FinalizeBlockResponse]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.genesis_request = self.init_request()
         self.application = RelayApplication(self.backend)
         if not self.application.state.height:
-            self.application.init_chain(self.init_request())
+            self.application.init_chain(self.genesis_request)
             self.run()
         self.hire(["v0", "v1", "v2", "v3"])
         for hub in self.hubs.values():

@@ -343,7 +343,7 @@ class Samples:
 
     def endorsement_set(self, keys: list[int] | None = None) -> EndorsementSet:
         if keys is None and self.random.randrange(4) == 0:
-            size = self.random.randint(1, 255)
+            size = self.random.randint(1, 32)
             method = EndorsementMethod.THRESHOLD
             return EndorsementSet(self.unsigned(32, 1), method, self.threshold(size), size, (governor_key(),))
         keys = keys or self.member_keys()
@@ -410,8 +410,8 @@ class Samples:
 
     def routing_policy(self) -> RoutingPolicy:
         cuts = sorted({0, *(self.random.randrange(1, 1024) for _ in range(self.random.randint(0, 4))), 1024})
-        ranges = [SlotRange(self.unsigned(32, 1), a, b - a) for a, b in itertools.pairwise(cuts)]
-        self.random.shuffle(ranges)
+        relays = self.random.sample(range(1, 1 << 32), len(cuts) - 1)
+        ranges = [SlotRange(relay, a, b - a) for relay, (a, b) in zip(relays, itertools.pairwise(cuts), strict=True)]
         return RoutingPolicy(self.unsigned(32, 1), tuple(ranges))
 
     def hub_bodies(self) -> list[HubBody]:

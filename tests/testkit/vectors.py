@@ -666,6 +666,7 @@ def _refused_sets() -> list[Json]:
             code.SET_MEMBER,
         ),
         refused("group key is no point", changed(group, 8, (5).to_bytes(32, "big")), decode, code.SET_MEMBER),
+        refused("group key of 33", changed(group, 6, b"\x21"), decode, code.SET_THRESHOLD),
         refused("group key cut", group[:-1], decode, code.TRUNCATED),
     ]
 
@@ -860,6 +861,8 @@ def _refused_bodies() -> list[Json]:
         ("RoutingPolicy: an overlap", "hub", 6, "00000001 02 00000005 0000 0101 00000006 0100 0300"),
         ("RoutingPolicy: too short", "hub", 6, "00000001 01 00000005 0000 03ff"),
         ("RoutingPolicy: too long", "hub", 6, "00000001 01 00000005 0000 0401"),
+        ("RoutingPolicy: descending", "hub", 6, "00000001 02 00000005 0200 0200 00000006 0000 0200"),
+        ("RoutingPolicy: a relay twice", "hub", 6, "00000001 02 00000005 0000 0200 00000005 0200 0200"),
         ("RoutingPolicy: nothing", "hub", 6, "00000001 00"),
         ("RegisterPeer: member 2", "hub", 7, "00000005 0000000000000001 00000001 02"),
         ("Pause: scope 0", "hub", 9, "00 00000001"),

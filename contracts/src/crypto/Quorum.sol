@@ -27,35 +27,33 @@ library Quorum {
         assembly ("memory-safe") {
             let input := mload(0x40)
             let member := members.offset
-            let membersEnd := add(member, members.length)
             let signature := signatures.offset
-            let signaturesEnd := add(signature, signatures.length)
+            let last := add(signature, sub(signatures.length, 65))
             mstore(input, digest)
             valid := 1
-            for {} lt(member, membersEnd) { member := add(member, 20) } {
+            for { let membersEnd := add(member, members.length) } lt(member, membersEnd) { member := add(member, 20) } {
                 if and(bitmap, 1) {
                     let s := calldataload(add(signature, 0x20))
                     let v := byte(0, calldataload(add(signature, 0x40)))
-                    // The signature lies within its field, r and s are canonical (ecrecover refuses zero and r beyond the order), v is 27 or 28.
-                    valid := and(valid, lt(signature, signaturesEnd))
-                    valid := and(valid, iszero(gt(s, HALF_ORDER)))
-                    valid := and(valid, or(eq(v, 27), eq(v, 28)))
                     mstore(add(input, 0x20), v)
                     mstore(add(input, 0x40), calldataload(signature))
                     mstore(add(input, 0x60), s)
                     // ecrecover writes nothing on failure: without this the last signer would count again.
                     mstore(0x00, 0)
-                    valid := and(valid, staticcall(gas(), 1, input, 0x80, 0x00, 0x20))
-                    let recovered := mload(0x00)
-                    valid := and(valid, eq(recovered, shr(96, calldataload(member))))
-                    valid := and(valid, iszero(iszero(recovered)))
+                    valid := staticcall(gas(), 1, input, 0x80, 0x00, 0x20)
+                    let signer := shr(96, calldataload(member))
+                    // The signer is this member, and there is one; s is the lower of its two forms, v is 27 or 28; the signature lies within its field.
+                    // ecrecover itself refuses r and s that are zero or beyond the order.
+                    valid := and(valid, and(eq(mload(0x00), signer), iszero(iszero(signer))))
+                    valid := and(valid, and(lt(s, add(HALF_ORDER, 1)), lt(sub(v, 27), 2)))
+                    valid := and(valid, iszero(gt(signature, last)))
                     if iszero(valid) { break }
                     signature := add(signature, 65)
                 }
                 bitmap := shr(1, bitmap)
             }
             // Neither a bit beyond the last member nor a signature without its bit.
-            valid := and(valid, and(iszero(bitmap), eq(signature, signaturesEnd)))
+            valid := and(valid, and(iszero(bitmap), eq(signature, add(last, 65))))
         }
     }
 }

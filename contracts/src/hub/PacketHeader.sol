@@ -23,8 +23,14 @@ library PacketHeader {
 
     /// Version 1 and header length 17 * 8.
     uint256 internal constant TRANSPORT_FIXED = (1 << 248) | (17 << 224);
-    /// Version, the six reserved flags, header length.
-    uint256 private constant TRANSPORT_FIXED_MASK = (0xff << 248) | (0xfc << 232) | (0xff << 224);
+    /// Version, protocol, all flags but RECEIPT_WANTED, header length.
+    uint256 private constant TRANSPORT_FIXED_MASK = (0xfffffdff << 224);
+    uint256 private constant BASIC_FIXED = TRANSPORT_FIXED | (TRANSPORT_BASIC << 240);
+    /// ORDERED is set exactly with reliable.
+    uint256 private constant RELIABLE_FIXED = TRANSPORT_FIXED | (TRANSPORT_RELIABLE << 240) | ORDERED;
+    uint256 private constant DOMAIN_FIELD = 0xffffffff << 192;
+    /// Of the verification word: the upper bits of the method, which is at most 3, and the reserved bytes.
+    uint256 private constant VERIFICATION_ZERO_MASK = (0xfc << 248) | (0xffffffff << 192);
     uint256 internal constant ORDERED = 1 << 232;
     uint256 internal constant RECEIPT_WANTED = 2 << 232;
 
@@ -40,38 +46,44 @@ library PacketHeader {
     /// Of the application word: compensation function and reserved bytes, which are zero.
     uint256 internal constant APPLICATION_ZERO_MASK = (U32 << 128) | U64;
 
+    /// And the upper bits of the codec.
+    uint256 private constant APPLICATION_DECODER_MASK = (0xffffffff << 128) | 0xffffffffffffffff | (0xfc << 112);
+    uint256 private constant CODEC_FIELD = 3 << 112;
+
     /// @notice Says whether the header at `offset` is one that the decoder accepts. What follows the header is the caller's to check.
+    /// @dev One masked comparison for all that is fixed in a word; fields that must not be zero are looked at one by one.
     function isWellFormed(uint256 offset) internal pure returns (bool) {
         unchecked {
             uint256 t = Calldata.word(offset);
-            if (t & TRANSPORT_FIXED_MASK != TRANSPORT_FIXED) return false;
-            uint256 ordered = (t >> 232) & 1;
-            // Basic is 1 and reliable 2, and ORDERED is set exactly with reliable.
-            if ((t >> 240) & 0xff != 1 + ordered) return false;
-            uint256 source_ = source(t);
-            uint256 destination_ = destination(t);
-            if (domain(t) == 0 || source_ == 0 || destination_ == 0 || source_ == destination_ || sequence(t) == 0) {
-                return false;
-            }
-
-            uint256 v = Calldata.word(offset + 32);
-            uint256 method = v >> 248;
-            if (method == 0 || method > 3 || (v >> 192) & U32 != 0) return false;
-
             uint256 x = Calldata.word(offset + 40);
             uint256 expiry = execExpiry(x);
+            if (t & TRANSPORT_FIXED_MASK != BASIC_FIXED) {
+                if (t & TRANSPORT_FIXED_MASK != RELIABLE_FIXED || channel(t) == 0 || expiry == 0) return false;
+            }
+            uint256 source_ = source(t);
             if (relay(t) == 0) {
                 if (x & PLAIN_ZERO_MASK != 0) return false;
-                if (ordered != 0 && expiry == 0) return false;
             } else {
                 if (x & REQUEST_FIXED_MASK != REQUEST_FIXED | (source_ << 176)) return false;
                 if (nonce(x) == 0 || expiry == 0 || deadline(x) < expiry) return false;
             }
-            if (ordered != 0 && channel(t) == 0) return false;
-            if (x & RETURN != 0 && t & RECEIPT_WANTED == 0) return false;
-
+            uint256 v = Calldata.word(offset + 32);
             uint256 a = Calldata.word(offset + 72);
-            return a & APPLICATION_ZERO_MASK == 0 && applicationId(a) != 0 && codec(a) <= 2;
+            uint256 destination_ = destination(t);
+            bool zero;
+            assembly ("memory-safe") {
+                zero := or(iszero(source_), iszero(destination_))
+                zero := or(zero, iszero(and(t, DOMAIN_FIELD)))
+                zero := or(zero, iszero(and(t, U64)))
+                zero := or(zero, iszero(shr(248, v)))
+                zero := or(zero, iszero(shr(224, a)))
+                zero := or(zero, eq(source_, destination_))
+                zero := or(zero, and(v, VERIFICATION_ZERO_MASK))
+                zero := or(zero, and(a, APPLICATION_DECODER_MASK))
+                // Codec 3 is none, method 3 is one.
+                zero := or(zero, eq(and(a, CODEC_FIELD), CODEC_FIELD))
+            }
+            return !zero && (x & RETURN == 0 || t & RECEIPT_WANTED != 0);
         }
     }
 

@@ -321,18 +321,16 @@ abstract contract TransactionLayer is ApplicationLayer {
 
     // ------------------------------------------------------------------------------------------------------------ receipts that come home
 
-    /// @dev Takes the receipt home from `offset` to `end`, whose message id is `messageId`. It counts once, and only for a packet that was sent.
+    /// @dev Takes the receipt home from `offset` to `end`, whose layout was checked when the range was folded. It counts once, and only for a packet that
+    /// was sent.
     function _takeReceiptHome(Batch memory batch, bytes32 messageId, uint256 offset, uint256 end) internal {
         unchecked {
             uint256 transport = Calldata.word(offset);
             uint256 relay = PacketHeader.relay(transport);
             uint256 here = (batch.domain << 192) | (_REGISTRATION << 160);
-            if (!PacketHeader.isWellFormed(offset) || transport & ((U32 << 192) | (U32 << 160)) != here) return;
+            if (transport & ((U32 << 192) | (U32 << 160)) != here) return;
             if (relay != 0 && relay != batch.relay) return;
-            if (transport & PacketHeader.RECEIPT_WANTED == 0) return;
             uint256 code = Calldata.u8(offset + 168);
-            bool mayReturn = code == EXECUTED && Calldata.word(offset + 40) & PacketHeader.RETURN != 0;
-            if (end != offset + 171 && !mayReturn) return;
             if (!_wasSent(transport) || _wasReceipted(batch, transport)) return;
 
             if (PacketHeader.callback(Calldata.word(offset + 72)) == 0) return;
@@ -402,13 +400,7 @@ abstract contract TransactionLayer is ApplicationLayer {
             uint256 count = Calldata.u16(offset + 1);
             offset += 3;
             if (form == 1) {
-                uint256 lastNonce = (_head[_outboxKey(batch.domain, batch.relay)] >> HEAD_NONCE) & U64;
-                for (uint256 i = 0; i < count; ++i) {
-                    uint256 word = Calldata.word(offset);
-                    uint256 verdict = (word >> 184) & 0xff;
-                    _takeOriginVerdict(batch, word >> 192, verdict, lastNonce, offset + 9);
-                    offset += verdict == COMMITTED ? 9 : 41;
-                }
+                _takeOriginVerdicts(batch, offset, count);
             } else {
                 for (uint256 i = 0; i < count; ++i) {
                     _takeParticipantVerdict(batch, Calldata.word(offset));
@@ -418,21 +410,36 @@ abstract contract TransactionLayer is ApplicationLayer {
         }
     }
 
-    function _takeOriginVerdict(
-        Batch memory batch,
-        uint256 nonce,
-        uint256 verdict,
-        uint256 lastNonce,
-        uint256 hashOffset
-    ) private {
+    function _takeOriginVerdicts(Batch memory batch, uint256 offset, uint256 count) private {
         unchecked {
-            if (nonce == 0 || nonce > lastNonce) return;
-            _focus(batch, BASE_STATUS, (batch.domain << 160) | (batch.relay << 96) | (nonce >> 7));
-            uint256 shift = 2 * (nonce & 127);
-            if ((batch.bitmap >> shift) & 3 != 0) return;
-            batch.bitmap |= verdict << shift;
-            batch.dirty = true;
-            if (verdict == ABORTED) _settlement[(batch.relay << 64) | nonce] = bytes32(Calldata.word(hashOffset));
+            uint256 relay = batch.relay;
+            uint256 lastNonce = (_head[_outboxKey(batch.domain, relay)] >> HEAD_NONCE) & U64;
+            uint256 base = _statusKey(batch.domain, 0, relay, 0, 0);
+            // The word that is worked on lives here and goes back to the batch when another one is needed.
+            uint256 current = type(uint256).max;
+            uint256 bitmap;
+            for (; count != 0; --count) {
+                uint256 word = Calldata.word(offset);
+                uint256 nonce = word >> 192;
+                uint256 verdict = (word >> 184) & 0xff;
+                offset += 9;
+                // Nonces that were never given out are passed over.
+                if (nonce - 1 < lastNonce) {
+                    if (nonce >> 7 != current) {
+                        if (current != type(uint256).max) (batch.bitmap, batch.dirty) = (bitmap, true);
+                        current = nonce >> 7;
+                        _focus(batch, BASE_STATUS, base | current);
+                        bitmap = batch.bitmap;
+                    }
+                    uint256 shift = (nonce & 127) << 1;
+                    if ((bitmap >> shift) & 3 == 0) {
+                        bitmap |= verdict << shift;
+                        if (verdict == ABORTED) _settlement[(relay << 64) | nonce] = bytes32(Calldata.word(offset));
+                    }
+                }
+                if (verdict == ABORTED) offset += 32;
+            }
+            if (current != type(uint256).max) (batch.bitmap, batch.dirty) = (bitmap, true);
         }
     }
 
@@ -442,8 +449,8 @@ abstract contract TransactionLayer is ApplicationLayer {
         unchecked {
             uint256 source = word >> 224;
             uint256 sequence = (word >> 128) & U64;
-            // Source 0 would name the status words of this hub's own transactions.
-            if (source == 0 || source == _REGISTRATION || sequence == 0 || (word >> 120) & 0xff != ABORTED) return;
+            // Source 0, which would name the status words of this hub's own transactions, was refused when the range was folded.
+            if (source == _REGISTRATION || (word >> 120) & 0xff != ABORTED) return;
             _focus(batch, BASE_STATUS, _statusKey(batch.domain, source, batch.relay, (word >> 192) & U32, sequence));
             uint256 shift = 2 * (sequence & 127);
             if ((batch.bitmap >> shift) & 3 != 0) return;

@@ -78,7 +78,16 @@ abstract contract TransportLayer is HubStorage {
         internal
     {
         uint256 key = _outboxKey(domain, outboxRelay);
-        bytes32 messageId = keccak256(abi.encodePacked(TAG_RECEIPT, uint32(_REGISTRATION), uint32(relay), listHash));
+        bytes32 messageId;
+        bytes32 tag = TAG_RECEIPT;
+        uint256 makers = (_REGISTRATION << 224) | (relay << 192);
+        assembly ("memory-safe") {
+            let buffer := mload(0x40)
+            mstore(buffer, tag)
+            mstore(add(buffer, 0x20), makers)
+            mstore(add(buffer, 0x28), listHash)
+            messageId := keccak256(buffer, 0x48)
+        }
         uint256 entry = _append(key, _head[key], messageId);
         if (_QUEUE) _keep(entry, FORM_RECEIPTS, content);
         emit ReceiptsMade(entry, content);

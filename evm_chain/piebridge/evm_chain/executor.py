@@ -414,7 +414,6 @@ def _apply(
         raise
     except Exception as fault:  # a fault of py-evm must not stop the chain at every restart; every node has the same
         state.revert(snapshot)
-        state.clear_transient_storage()
         return InvalidTransaction(RejectionCode.EXECUTION_FAULT, f"EVM fault: {type(fault).__name__}: {fault}")
     state.commit(snapshot)
     return outcome

@@ -91,7 +91,7 @@ class EthRpcServer:
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
-        self._workers.shutdown(wait=True, cancel_futures=True)
+        await asyncio.to_thread(self._workers.shutdown, wait=True, cancel_futures=True)
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         if request.method == "GET" and request.headers.get("Upgrade", "").lower() == "websocket":

@@ -7,7 +7,7 @@ from typing import ClassVar, TypeAlias
 from piebridge.crypto.hash import keccak256
 from piebridge.crypto.quorum import MEMBERS_MAX, Quorum
 from piebridge.crypto.signature import COMPRESSED_KEY_LENGTH, SIGNATURE_LENGTH
-from piebridge.protocol_stack.codec import U8_MAX, Reader, address, hash32, one_of, u8, u32, u64
+from piebridge.protocol_stack.codec import Reader, address, hash32, one_of, u8, u32, u64
 from piebridge.protocol_stack.commitment import TAG_ENDORSEMENT_SET
 from piebridge.protocol_stack.errors import ErrorCode, FormatError
 from piebridge.protocol_stack.identifiers import DomainId, EntryNumber, RegistrationNumber, RelayId, SetEpoch
@@ -80,8 +80,8 @@ class EndorsementSet:
             one_of(reader.u8(), tuple(EndorsementMethod), "endorsement method", ErrorCode.SET_METHOD)
         )
         threshold, size = reader.u8(), reader.u8()
+        check_threshold(threshold, size)
         if method is EndorsementMethod.SIGNATURES:
-            check_threshold(threshold, size)
             keys = reader.many(size, reader.address)
         else:
             keys = (reader.take(COMPRESSED_KEY_LENGTH),)
@@ -104,13 +104,12 @@ class EndorsementSet:
     def _check(self) -> None:
         if self.epoch == 0:
             raise FormatError(ErrorCode.ZERO, "set epochs start at 1")
+        check_threshold(self.threshold, self.size)
         if self.method is EndorsementMethod.SIGNATURES:
-            check_threshold(self.threshold, self.size)
             if len(self.keys) != self.size:
                 raise FormatError(ErrorCode.COUNT, "keys of a set", expected=self.size, actual=len(self.keys))
             check_members(self.keys)
             return
-        check_threshold(self.threshold, self.size, U8_MAX)
         if len(self.keys) != 1:
             raise FormatError(ErrorCode.COUNT, "group keys of a set", expected=1, actual=len(self.keys))
         check_group_key(self.keys[0])

@@ -44,7 +44,7 @@ class RoutingPolicy:
     epoch: int
     """Number of the policy, from 1."""
     ranges: tuple[SlotRange, ...]
-    """Cover the slots 0 to 1023, each exactly once."""
+    """Cover the slots 0 to 1023 in ascending order, each exactly once; a relay chain has one range."""
 
     def relay_of(
         self, source: RegistrationNumber, destination: RegistrationNumber, application: ApplicationId
@@ -57,7 +57,7 @@ class RoutingPolicy:
         """Return ``epoch || count || count x (relay || first slot || slots)``.
 
         Raises:
-            FormatError: the ranges do not cover every slot exactly once.
+            FormatError: the ranges do not cover every slot exactly once in ascending order, or a relay chain has two.
         """
         self._check()
         items = b"".join(u32(item.relay) + u16(item.first) + u16(item.count) for item in self.ranges)
@@ -83,8 +83,10 @@ class RoutingPolicy:
 
     def _check(self) -> None:
         in_range(len(self.ranges), 1, 255, "number of slot ranges")
+        if len({item.relay for item in self.ranges}) != len(self.ranges):
+            raise FormatError(ErrorCode.GOVERNOR_BODY, "a relay chain has two slot ranges")
         covered = 0
-        for item in sorted(self.ranges, key=lambda item: item.first):
+        for item in self.ranges:
             if item.count < 1 or item.first != covered:
                 raise FormatError(
                     ErrorCode.GOVERNOR_BODY, "slot ranges overlap or leave a gap", expected=covered, actual=item.first

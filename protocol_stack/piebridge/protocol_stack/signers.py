@@ -9,17 +9,17 @@ from piebridge.protocol_stack.errors import ErrorCode, FormatError
 _HALF_ORDER = GROUP_ORDER // 2
 
 
-def check_threshold(threshold: int, size: int, largest: int = MEMBERS_MAX) -> None:
-    """Check ``1 <= threshold <= size <= largest``.
+def check_threshold(threshold: int, size: int) -> None:
+    """Check ``1 <= threshold <= size <= 32``.
 
     Raises:
         FormatError: ``SET_THRESHOLD``.
     """
-    if not 1 <= threshold <= size <= largest:
+    if not 1 <= threshold <= size <= MEMBERS_MAX:
         raise FormatError(
             ErrorCode.SET_THRESHOLD,
             "k and n of a set are out of bounds",
-            expected=f"1 <= k <= n <= {largest}",
+            expected=f"1 <= k <= n <= {MEMBERS_MAX}",
             actual=(threshold, size),
         )
 

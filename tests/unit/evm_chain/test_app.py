@@ -228,6 +228,23 @@ def test_process_proposal_refuses_what_prepare_would_not_propose() -> None:
         assert not driver.process(bad)
 
 
+def test_process_proposal_counts_what_the_transactions_of_a_sender_cost_together() -> None:
+    rich = User(b"\x57" * 32)
+    one = 21_000 * 2 * GWEI + ETHER
+    driver = Driver(app_state=genesis_state(alloc={rich.address: GenesisAccount(balance=2 * one - 1)}))
+    driver.seconds += 1
+    txs = tuple(rich.sign(nonce=nonce, gas=21_000, value=ETHER) for nonce in range(2))
+    assert driver.process(txs[:1])
+    assert not driver.process(txs)
+
+
+def test_commit_needs_a_block() -> None:
+    driver = Driver()
+    driver.make_block()
+    with pytest.raises(AssertionError):
+        driver.app.commit()
+
+
 def test_finalize_block_writes_nothing_until_commit() -> None:
     store = MemoryStore()
     driver = Driver(store=store)

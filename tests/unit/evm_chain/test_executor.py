@@ -186,6 +186,20 @@ def test_fault_of_the_evm_refuses_the_transaction_and_spares_the_others(monkeypa
     assert response.app_hash == expected
 
 
+def test_fault_leaves_no_transient_storage(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = PragueTransactionExecutor.finalize_computation
+
+    def faulty(self: object, transaction: object, computation: object) -> object:
+        if transaction.sender == ALICE.address:  # type: ignore[attr-defined]
+            raise ZeroDivisionError("a bug")
+        return original(self, transaction, computation)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(PragueTransactionExecutor, "finalize_computation", faulty)
+    driver = deployed("5f5c5f5560015f5d00")  # slot 0 := transient 0; transient 0 := 1
+    driver.run(ALICE.sign(to=CONTRACT), BOB.sign(to=CONTRACT))
+    assert state(driver).storage(CONTRACT, 0) == 0
+
+
 def test_selfdestruct_runs_where_warnings_are_errors() -> None:
     warnings.simplefilter("error")
     driver = deployed("61beefff", balance=7)

@@ -8,6 +8,9 @@ from testkit.samples import Samples
 
 parametrised = pytest.mark.parametrize("decoder", DECODERS, ids=lambda decoder: decoder.name)
 
+OPEN_ENDED = {"door-message", "governor-body-to-hub"}
+"""End in a payload of any length; test_applications and the vectors cut them elsewhere."""
+
 
 @parametrised
 def test_reads_back_what_it_wrote(decoder: DecoderUnderTest) -> None:
@@ -17,10 +20,6 @@ def test_reads_back_what_it_wrote(decoder: DecoderUnderTest) -> None:
         data = decoder.encode(value)
         assert decoder.decode(data) == value
         assert decoder.encode(decoder.decode(data)) == data
-
-
-# Those two end in a payload that may have any length; test_applications and test_governor_messages cut them.
-OPEN_ENDED = ("door-message", "governor-body-to-hub")
 
 
 @pytest.mark.parametrize(

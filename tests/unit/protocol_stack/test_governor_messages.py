@@ -6,6 +6,7 @@ import pytest
 
 from piebridge.crypto.errors import VerificationError
 from piebridge.crypto.signature import public_key_of
+from piebridge.protocol_stack.checkpoint import CometBftCheckpoint
 from piebridge.protocol_stack.errors import ErrorCode, FormatError
 from piebridge.protocol_stack.governor_hub_bodies import HubKind, Pause, PauseScope, Unpause
 from piebridge.protocol_stack.governor_messages import GovernorMessage, TargetKind
@@ -126,6 +127,21 @@ def test_the_parts_of_a_registration_fit_its_method() -> None:
                         with pytest.raises(FormatError):
                             body.encode()
     assert accepted == 3
+    with pytest.raises(FormatError):
+        RegisterChain(11, HUB, 1, ClientKind.COMETBFT, Method.SPV, 3, 2, 100, checkpoint, None).encode()
+    with pytest.raises(FormatError):
+        RegisterChain(11, bytes(20), 1, ClientKind.COMETBFT, Method.SPV, 1, 2, 100, checkpoint, None).encode()
+
+
+def test_the_chain_id_of_a_checkpoint_is_a_name_that_cometbft_takes() -> None:
+    good = Samples(3).checkpoint()
+    for name in ("x", "x" * 50, "piebridge-1-5"):
+        assert CometBftCheckpoint.decode(replace(good, chain_id=name).encode()).chain_id == name
+    for name in ("", "x" * 51, "a b", "a\n", "\u00e9"):
+        with pytest.raises(FormatError):
+            replace(good, chain_id=name).encode()
+    with pytest.raises(FormatError):
+        replace(good, height=0).encode()
 
 
 def test_a_validator_set_has_distinct_real_keys() -> None:

@@ -10,7 +10,9 @@ from piebridge.protocol_stack.authentication import (
     KeptAuthentication,
     SlotProof,
     SpvAuthentication,
+    read_authentication,
 )
+from piebridge.protocol_stack.codec import Reader
 from piebridge.protocol_stack.commitment import SlotBase, status_key
 from piebridge.protocol_stack.errors import ErrorCode, FormatError
 from piebridge.protocol_stack.relay_messages import (
@@ -60,6 +62,26 @@ def test_a_range_is_shown_by_one_slot_or_was_kept_and_slots_are_never_kept() -> 
         HubRange(11, 0, spv(one, other), entries).encode()
     with pytest.raises(FormatError):
         HubSlots(11, KeptAuthentication(), (one,)).encode()
+
+
+def test_methods_that_are_read_are_the_ones_that_may_stand_there() -> None:
+    kept = Reader(b"\x00")
+    assert read_authentication(kept, kept_allowed=True) == KeptAuthentication()
+    for method, kept_allowed in ((0, False), (4, True), (255, True)):
+        with pytest.raises(FormatError) as caught:
+            read_authentication(Reader(bytes([method])), kept_allowed=kept_allowed)
+        assert caught.value.code is ErrorCode.AUTHENTICATION_METHOD
+
+
+def test_proven_slots_ascend_and_are_at_most_16() -> None:
+    slots = [bytes(31) + bytes([n]) for n in range(1, 18)]
+    proofs = [SlotProof(slot, ()) for slot in slots]
+    assert SpvAuthentication(9, b"", (), tuple(proofs[:16])).content()
+    for bad in ([], proofs, proofs[1::-1], [proofs[0], proofs[0]]):
+        with pytest.raises(FormatError):
+            SpvAuthentication(9, b"", (), tuple(bad)).content()
+    with pytest.raises(FormatError):
+        SpvAuthentication(9, b"", (b"node",) * 65, tuple(proofs[:1])).content()
 
 
 def test_both_parts_of_a_double_authentication_name_the_same_slots() -> None:

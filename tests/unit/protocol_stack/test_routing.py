@@ -12,7 +12,7 @@ def test_a_slot_is_the_last_ten_bits_of_the_hash() -> None:
 
 
 def test_every_slot_has_its_relay() -> None:
-    policy = RoutingPolicy(1, (SlotRange(7, 512, 512), SlotRange(5, 0, 512)))
+    policy = RoutingPolicy(1, (SlotRange(5, 0, 512), SlotRange(7, 512, 512)))
     assert RoutingPolicy.decode(policy.encode()) == policy
     for application in range(1, 200):
         expected = 5 if routing_slot(11, 22, application) < 512 else 7

@@ -1,6 +1,7 @@
 """The files under ``tests/vectors`` against the code, read the way another implementation would read them."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,23 @@ from piebridge.crypto.hash import keccak256
 from piebridge.crypto.quorum import Quorum, SignerSet, verify_quorum
 from piebridge.crypto.signature import recover_address
 from piebridge.crypto.threshold.verification import verify
+from piebridge.protocol_stack.application.door import DoorMessage, InteroperableAddress
+from piebridge.protocol_stack.application.record_notary import Notarisation, NotarisationResult
+from piebridge.protocol_stack.application.token import TokenTransfer
 from piebridge.protocol_stack.endorsement import EndorsementSet, Envelope, SignedValue
+from piebridge.protocol_stack.errors import FormatError
+from piebridge.protocol_stack.governor_hub_bodies import decode_hub_body
 from piebridge.protocol_stack.governor_messages import GovernorMessage
+from piebridge.protocol_stack.governor_relay_bodies import decode_relay_body
+from piebridge.protocol_stack.notary_statement import NotarySet, NotaryStatement
+from piebridge.protocol_stack.packet import transaction_id
+from piebridge.protocol_stack.receipts import ReceiptBatch, ReceiptHome
+from piebridge.protocol_stack.relay_messages import RelayTransaction
+from piebridge.protocol_stack.report import Report
+from piebridge.protocol_stack.routing import RoutingPolicy
 from piebridge.protocol_stack.stack import STACK
 from piebridge.protocol_stack.transport.outbox import RELAY_CHAIN, Maker, OutboxRange
+from piebridge.protocol_stack.verdicts import VerdictList
 from testkit.vectors import FILES
 
 DIRECTORY = Path(__file__).resolve().parents[2] / "vectors"
@@ -28,6 +42,114 @@ def load(name: str) -> dict[str, Any]:
 def unhexed(text: str) -> bytes:
     assert text.startswith("0x")
     return bytes.fromhex(text[2:])
+
+
+READERS: dict[tuple[str, str], tuple[str, Callable[[bytes], Any]]] = {
+    ("packets.json", "valid"): ("packet", STACK.receive),
+    ("messages.json", "receipts"): ("data", ReceiptBatch.decode),
+    ("messages.json", "receipts_home"): ("data", ReceiptHome.decode),
+    ("messages.json", "verdicts"): ("data", VerdictList.decode),
+    ("messages.json", "reports"): ("data", Report.decode),
+    ("endorsements.json", "sets"): ("data", EndorsementSet.decode),
+    ("endorsements.json", "envelopes"): ("envelope", Envelope.decode),
+    ("notary_statements.json", "sets"): ("data", NotarySet.decode),
+    ("notary_statements.json", "statements"): ("statement", NotaryStatement.decode),
+    ("governor_messages.json", "to_hub"): ("message", GovernorMessage.decode),
+    ("governor_messages.json", "to_relay"): ("message", GovernorMessage.decode),
+    ("relay_transactions.json", "valid"): ("transaction", RelayTransaction.decode),
+    ("applications.json", "token_transfers"): ("body", TokenTransfer.decode),
+    ("applications.json", "notarisations"): ("body", Notarisation.decode),
+    ("applications.json", "notarisation_results"): ("returned", NotarisationResult.decode),
+    ("applications.json", "door_messages"): ("body", DoorMessage.decode),
+    ("applications.json", "interoperable_addresses"): ("data", InteroperableAddress.decode),
+    ("routing.json", "policies"): ("data", RoutingPolicy.decode),
+}
+"""Which member of the items of a list holds bytes, and who reads them."""
+
+REFUSERS: dict[tuple[str, str], Callable[[bytes], Any]] = {
+    ("packets.json", "refused"): STACK.receive,
+    ("outboxes.json", "refused_from_hub"): lambda data: OutboxRange.decode(data, Maker(11)),
+    ("outboxes.json", "refused_from_relay_chain"): lambda data: OutboxRange.decode(data, RELAY_CHAIN),
+    ("messages.json", "refused_receipts"): ReceiptBatch.decode,
+    ("messages.json", "refused_receipts_home"): ReceiptHome.decode,
+    ("messages.json", "refused_verdicts"): VerdictList.decode,
+    ("messages.json", "refused_reports"): Report.decode,
+    ("endorsements.json", "refused_sets"): EndorsementSet.decode,
+    ("endorsements.json", "refused_envelopes"): Envelope.decode,
+    ("notary_statements.json", "refused_statements"): NotaryStatement.decode,
+    ("governor_messages.json", "refused"): GovernorMessage.decode,
+    ("relay_transactions.json", "refused"): RelayTransaction.decode,
+    ("applications.json", "refused_interoperable_addresses"): InteroperableAddress.decode,
+}
+"""Who must refuse the items of a list."""
+
+
+@pytest.mark.parametrize(("name", "key"), READERS)
+def test_what_is_valid_is_read_and_encodes_to_itself(name: str, key: str) -> None:
+    member, decode = READERS[name, key]
+    for item in load(name)[key]:
+        data = unhexed(item[member])
+        assert decode(data).encode() == data
+
+
+@pytest.mark.parametrize(("name", "key"), REFUSERS)
+def test_what_is_refused_is_refused_by_its_rule(name: str, key: str) -> None:
+    for item in load(name)[key]:
+        with pytest.raises(FormatError) as caught:
+            REFUSERS[name, key](unhexed(item["data"]))
+        assert (caught.value.code, caught.value.code.name) == (item["code"], item["rule"]), item["name"]
+
+
+def test_bodies_of_no_governor_message_are_refused_by_their_rule() -> None:
+    for item in load("governor_messages.json")["refused_bodies"]:
+        decode: Callable[[int, bytes], Any] = decode_hub_body if item["target"] == "hub" else decode_relay_body
+        with pytest.raises(FormatError) as caught:
+            decode(item["kind"], unhexed(item["data"]))
+        assert caught.value.code == item["code"], item["name"]
+
+
+def test_every_refused_list_is_read_by_a_test() -> None:
+    lists = {(name, key) for name in FILES for key in load(name) if key.startswith("refused") and "_count" not in key}
+    assert lists == {*REFUSERS, ("governor_messages.json", "refused_bodies")}
+
+
+def test_transaction_ids_by_hand() -> None:
+    for item in load("identities.json")["transactions"]:
+        numbers = item["domain"].to_bytes(4, "big") + item["origin"].to_bytes(4, "big")
+        bound = item["relay"].to_bytes(4, "big") + int(item["nonce"]).to_bytes(8, "big")
+        preimage = keccak256(b"PIEBRIDGE/TX/v1") + numbers + unhexed(item["hub"]) + bound
+        assert keccak256(preimage) == unhexed(item["transaction_id"])
+        arguments = (item["domain"], item["origin"], unhexed(item["hub"]), item["relay"], int(item["nonce"]))
+        assert transaction_id(*arguments) == keccak256(preimage)
+
+
+def test_ids_of_messages_by_hand() -> None:
+    content = load("messages.json")
+    for item in content["verdicts"]:
+        assert keccak256(keccak256(b"PIEBRIDGE/VERDICT/v1") + unhexed(item["data"])) == unhexed(item["message_id"])
+    for item in content["reports"]:
+        report = keccak256(unhexed(item["data"]))
+        assert keccak256(keccak256(b"PIEBRIDGE/REPORT/v1") + report) == unhexed(item["message_id"])
+    for item in content["receipts_home"]:
+        outcome = bytes([item["code"]]) + keccak256(unhexed(item["returned"]))
+        preimage = keccak256(b"PIEBRIDGE/RECEIPT_HOME/v1") + unhexed(item["packet_id"]) + outcome
+        assert keccak256(preimage) == unhexed(item["message_id"])
+    for item in content["receipts"]:
+        assert _receipts_id_by_hand(item["chain"], unhexed(item["data"])) == unhexed(item["message_id"])
+
+
+def _receipts_id_by_hand(chain: int, data: bytes) -> bytes:
+    place, listed = 6, b""
+    for _ in range(int.from_bytes(data[4:6], "big")):
+        listed += data[place : place + 33]
+        has_data = data[place + 32] & 0x80
+        place += 33
+        if has_data:
+            length = int.from_bytes(data[place : place + 2], "big")
+            listed += keccak256(data[place + 2 : place + 2 + length])
+            place += 2 + length
+    assert place == len(data)
+    return keccak256(keccak256(b"PIEBRIDGE/RECEIPT/v1") + chain.to_bytes(4, "big") + data[:4] + keccak256(listed))
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -96,7 +96,8 @@ class RelayApplication(Application):
         except NotAdmittedError as error:
             return CheckTxResponse(error.code, str(error), codespace=CODESPACE)
         except ProtocolError as error:
-            return CheckTxResponse(Code.INVALID, str(error), codespace=CODESPACE)
+            code = Code.REFUSED if isinstance(error, RefusedError) else Code.INVALID
+            return CheckTxResponse(code, str(error), codespace=CODESPACE)
         account = quotas.account(view, admitted.sender)
         self._waiting[account] = self._waiting.get(account, 0) + 1
         return CheckTxResponse(Code.OK)

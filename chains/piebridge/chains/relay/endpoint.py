@@ -1,0 +1,130 @@
+"""Endpoint of a relay chain, over the CometBFT RPC of its validators' nodes.
+
+Any node can answer queries and take transactions; the first that answers is used, and a node that fails is tried last
+from then on. Endorsements are asked of each validator's own node, for only it has the key.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import TypeVar
+
+from piebridge.chains.cometbft_rpc import CometBftRpc
+from piebridge.chains.endpoint import RelayTransactionResult
+from piebridge.chains.jsonrpc import DEFAULT_TIMEOUT_SECONDS
+from piebridge.crypto.errors import ConfigurationError, DecodingError, TransientChainError
+from piebridge.protocol_stack.endorsement import EndorsementAnswer
+
+_Answer = TypeVar("_Answer")
+
+
+class CometBftRelayEndpoint:
+    """A :class:`~piebridge.chains.endpoint.RelayEndpoint` over CometBFT RPC."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        chain_id: str,
+        validator_rpc_urls: Sequence[str],
+        timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
+    ) -> None:
+        """Describe the relay chain; nothing is sent yet.
+
+        Args:
+            name: for people.
+            chain_id: CometBFT chain id that the nodes must tell.
+            validator_rpc_urls: one for each validator whose endorsement may be asked for.
+            timeout_seconds: deadline of a request.
+
+        Raises:
+            ConfigurationError: no address is given.
+        """
+        if not validator_rpc_urls:
+            raise ConfigurationError(f"relay chain {name} has no validator_rpc_urls")
+        self._name = name
+        self._chain_id = chain_id
+        self._validators = [CometBftRpc(url, timeout_seconds=timeout_seconds) for url in validator_rpc_urls]
+        self._preferred = list(self._validators)
+
+    @property
+    def name(self) -> str:
+        """Name for people."""
+        return self._name
+
+    @property
+    def validator_count(self) -> int:
+        """Number of validators' nodes known here."""
+        return len(self._validators)
+
+    # Life cycle
+
+    async def check(self) -> None:
+        """Check the chain id that the nodes tell."""
+        status = await self._any(lambda node: node.status())
+        if status.chain_id != self._chain_id:
+            raise ConfigurationError(
+                f"relay chain {self._name}: the nodes are of chain {status.chain_id!r}, not {self._chain_id!r} as "
+                "configured"
+            )
+
+    async def close(self) -> None:
+        """Close all connections."""
+        for node in self._validators:
+            await node.close()
+
+    # Blocks
+
+    async def latest_height(self) -> int:
+        """Return the newest committed height."""
+        return (await self._any(lambda node: node.status())).height
+
+    async def latest_time(self) -> int:
+        """Return the time of the newest block, seconds since the Unix epoch."""
+        return (await self._any(lambda node: node.status())).time_ns // 1_000_000_000
+
+    def wakes(self) -> AsyncIterator[None]:
+        """Yield at each new block of the first validator's node."""
+        return self._validators[0].wakes()
+
+    # Queries
+
+    async def query(self, path: str, data: bytes) -> bytes:
+        """Return the value of an ABCI query."""
+        return await self._any(lambda node: node.abci_query(path, data))
+
+    async def queries(self, calls: Sequence[tuple[str, bytes]]) -> list[bytes]:
+        """Return the values of several ABCI queries."""
+        return await self._any(lambda node: node.abci_queries(calls)) if calls else []
+
+    # Transactions
+
+    async def broadcast(self, transaction: bytes) -> bytes:
+        """Hand a transaction to the first node that answers."""
+        return await self._any(lambda node: node.broadcast(transaction))
+
+    async def transaction_result(self, transaction_hash: bytes) -> RelayTransactionResult | None:
+        """Return what became of a transaction."""
+        return await self._any(lambda node: node.transaction(transaction_hash))
+
+    # Endorsements
+
+    async def endorse(self, validator: int, destination: int, number: int) -> EndorsementAnswer:
+        """Ask one validator's node to endorse an outbox entry."""
+        node = self._validators[validator]
+        answer = await node.abci_query("/endorse", destination.to_bytes(4, "big") + number.to_bytes(8, "big"))
+        try:
+            return EndorsementAnswer.decode(answer)
+        except DecodingError as error:
+            raise TransientChainError(f"{node.url}: malformed endorsement: {error}") from error
+
+    async def _any(self, ask: Callable[[CometBftRpc], Awaitable[_Answer]]) -> _Answer:
+        last: TransientChainError | None = None
+        for node in list(self._preferred):
+            try:
+                return await ask(node)
+            except TransientChainError as error:
+                if type(error) is not TransientChainError:
+                    raise  # an answer, not an outage
+                last = error
+                self._preferred.remove(node)
+                self._preferred.append(node)
+        raise TransientChainError(f"relay chain {self._name}: no node answers; the last said: {last}") from last

@@ -1,0 +1,94 @@
+"""The folder of a network: made, checked and emptied with care for what else may lie there."""
+
+import shutil
+import socket
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from piebridge.cli import network_file
+from piebridge.cli.local_network import journal
+from piebridge.cli.local_network.plan import HOST, NetworkPlan, Wishes, make_plan
+from piebridge.crypto.errors import ConfigurationError
+
+PORT_BASES = range(24_000, 32_000, 500)
+"""Where free ports are looked for when the user does not care."""
+
+_CONTENTS = ("keys", "chains", "relays", "gateways", "notaries", "logs")
+
+
+def prepare(directory: Path, *, replace_old: bool) -> None:
+    """Make the folder of a new network.
+
+    Args:
+        directory: the folder.
+        replace_old: delete a network that lies there and does not run.
+
+    Raises:
+        ConfigurationError: a network runs or lies there, or the folder holds something else.
+    """
+    if journal.running_in(directory):
+        raise ConfigurationError(
+            f"a network runs in {directory}: end it with `piebridge network down --dir {directory}`, or give another "
+            "folder with --dir (and another --port-base)"
+        )
+    if is_network(directory):
+        if not replace_old:
+            raise ConfigurationError(
+                f"{directory} holds a network that is down: start anew with --replace, which deletes its chains and "
+                "keys, or give another folder with --dir"
+            )
+        delete(directory)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        if any(directory.iterdir()):
+            raise ConfigurationError(f"{directory} is not empty and holds no network: give another folder with --dir")
+        directory.chmod(0o700)
+    except OSError as error:
+        raise ConfigurationError(f"folder {directory} cannot be used: {error.strerror}") from error
+
+
+def is_network(directory: Path) -> bool:
+    """Tell whether a folder holds a network, running or not."""
+    return any((directory / name).exists() for name in (network_file.FILE_NAME, journal.FILE_NAME))
+
+
+def delete(directory: Path) -> None:
+    """Delete a network that does not run, and nothing else that lies in its folder."""
+    for name in _CONTENTS:
+        shutil.rmtree(directory / name, ignore_errors=True)
+    for name in (network_file.FILE_NAME, journal.FILE_NAME):
+        (directory / name).unlink(missing_ok=True)
+
+
+def probe_ports(plan: NetworkPlan) -> None:
+    """Check that every port of a plan is free.
+
+    Raises:
+        ConfigurationError: one is taken.
+    """
+    for port, user in plan.ports.items():
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((HOST, port))
+            except OSError as error:
+                raise ConfigurationError(
+                    f"port {port} ({user}) is not free: {error.strerror}; stop what uses it, or choose another "
+                    "--port-base"
+                ) from error
+
+
+def find_free_ports(wishes: Wishes, candidates: Iterable[int] = PORT_BASES) -> int:
+    """Return the first port base of some with which every port of a network is free now.
+
+    Raises:
+        ConfigurationError: there is none.
+    """
+    for candidate in candidates:
+        try:
+            probe_ports(make_plan(replace(wishes, port_base=candidate)))
+        except ConfigurationError:
+            continue
+        return candidate
+    raise ConfigurationError("no free ports were found: give --port-base")

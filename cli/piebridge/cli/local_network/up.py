@@ -1,0 +1,247 @@
+"""Starts a local network: parachains first, then relay chains and contracts together, gateways last."""
+
+import asyncio
+import sys
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import aiohttp
+
+from piebridge.chains.cometbft_rpc import CometBftRpc
+from piebridge.chains.jsonrpc import JsonRpcClient
+from piebridge.cli import network_file, processes
+from piebridge.cli.local_network import anvil, folder, genesis
+from piebridge.cli.local_network.deploy import Addresses, deploy
+from piebridge.cli.local_network.describe import describe
+from piebridge.cli.local_network.journal import Journal
+from piebridge.cli.local_network.keys import NetworkKeys, make_keys
+from piebridge.cli.local_network.plan import (
+    HOST,
+    PASSWORD_FILE,
+    NetworkPlan,
+    ParachainKind,
+    ParachainPlan,
+    RelayPlan,
+    Wishes,
+    make_plan,
+)
+from piebridge.cli.network_file import NetworkFile, ProcessEntry
+from piebridge.cli.progress import Progress
+from piebridge.crypto.errors import ChainError, ConfigurationError, TransientChainError
+from piebridge.protocol_stack.checkpoint import CometBftCheckpoint
+from piebridge.protocol_stack.relay_genesis import genesis_hash
+
+READY_TIMEOUT_SECONDS = 60.0
+"""How long a process may take until it answers."""
+RELAY_BLOCK_INTERVAL_SECONDS = 0.25
+"""Least time between two blocks of a relay chain."""
+PARACHAIN_BLOCK_INTERVAL_SECONDS = 1.0
+"""Least time between two blocks of an embedded parachain."""
+_POLL_SECONDS = 0.1
+
+_T = TypeVar("_T")
+
+
+async def up(wishes: Wishes, directory: Path, progress: Progress, *, replace: bool = False) -> NetworkFile:
+    """Start a network in a folder (absolute path) and return its description, which is also written there.
+
+    Whatever goes wrong, also an interruption, everything that was started is ended again.
+
+    Raises:
+        ConfigurationError: a wish, a port or the folder cannot be used, or a process ended; its last words are told.
+        ChainError: a chain does not do what it should.
+    """
+    plan = make_plan(wishes)
+    folder.probe_ports(plan)
+    folder.prepare(directory, replace_old=replace)
+    start = _Start(plan, directory, progress)
+    try:
+        return await start.run()
+    except BaseException:
+        processes.stop(start.journal.entries)
+        raise
+
+
+class _Start:
+    """One start of a network."""
+
+    def __init__(self, plan: NetworkPlan, directory: Path, progress: Progress) -> None:
+        self.journal = Journal(directory)
+        self._plan, self._directory, self._progress = plan, directory, progress
+        self._keys = NetworkKeys({})
+        self._created_at = int(time.time())
+
+    async def run(self) -> NetworkFile:
+        plan = self._plan
+        self._progress.working("making keys")
+        self._keys = make_keys(plan, self._directory)
+        self._progress.working(f"starting {len(plan.parachains)} parachains")
+        checkpoints = await self._start_parachains()
+        self._progress.done(f"{len(plan.parachains)} parachains of kind {plan.wishes.parachain_kind} make blocks")
+
+        self._progress.working("deploying hubs and applications, starting relay chains")
+        hashes = self._start_relays(checkpoints)
+        relay_headers = asyncio.gather(*(self._relay_ready(relay) for relay in plan.relays))
+        deployments = asyncio.gather(*(deploy(chain, plan, self._keys, hashes) for chain in plan.parachains))
+        trusted, _ = await asyncio.gather(relay_headers, deployments)
+        network = describe(plan, self._keys, dict(trusted), self.journal.entries, self._created_at)
+        network_file.save(network, self._directory)
+        self._progress.done(
+            f"{len(plan.relays)} relay chain(s) with {plan.wishes.validators} validator keys each; hub and "
+            "3 applications on every parachain, joined by governor messages"
+        )
+
+        self._progress.working("starting gateways")
+        await self._start_carriers()
+        network = network.with_processes(tuple(self.journal.entries))
+        network_file.save(network, self._directory)
+        notaries = f" and {len(plan.notaries)} notaries" if plan.notaries else ""
+        self._progress.done(f"{len(plan.gateways)} gateways{notaries} carry packets")
+        return network
+
+    # Parachains
+
+    async def _start_parachains(self) -> dict[int, CometBftCheckpoint]:
+        found = await asyncio.gather(*(self._start_parachain(chain) for chain in self._plan.parachains))
+        return {registration: checkpoint for registration, checkpoint in found if checkpoint is not None}
+
+    async def _start_parachain(self, chain: ParachainPlan) -> tuple[int, CometBftCheckpoint | None]:
+        if chain.kind is ParachainKind.ANVIL:
+            await self._start_anvil(chain)
+            return chain.registration, None
+        assert chain.validator_key is not None
+        genesis.write_evm_genesis(chain, self._plan, self._keys, self._directory)
+        process = self._launch(
+            chain.name,
+            "parachain",
+            [
+                *("chain", "run", "evm", "--dev"),
+                *("--home", str(self._directory / chain.home)),
+                *("--validator-key", str(self._directory / chain.validator_key.file)),
+                *("--rpc-port", str(chain.cometbft_port)),
+                *("--eth-port", str(chain.rpc_port)),
+                *("--block-interval", str(PARACHAIN_BLOCK_INTERVAL_SECONDS)),
+                *self._passphrase(),
+            ],
+        )
+        rpc = CometBftRpc(f"http://{HOST}:{chain.cometbft_port}")
+        try:
+            checkpoint = await self._ready(process, lambda: genesis.read_checkpoint(chain, rpc))
+        finally:
+            await rpc.close()
+        return chain.registration, checkpoint
+
+    async def _start_anvil(self, chain: ParachainPlan) -> None:
+        program = anvil.find_anvil()
+        genesis_file = anvil.write_anvil_genesis(chain, self._plan, self._keys, self._directory)
+        command = anvil.anvil_command(program, chain, genesis_file)
+        process = processes.start(chain.name, "parachain", command, self._directory)
+        self.journal.add(process)
+        proxy = self._launch(
+            f"{chain.name}-proxy",
+            "proxy",
+            ["network", "proxy", "--port", str(chain.proxy_port), "--target-port", str(chain.rpc_port)],
+        )
+        await self._answers(process, chain.rpc_url, chain.evm_chain_id)
+        await self._answers(proxy, f"http://{HOST}:{chain.proxy_port}", chain.evm_chain_id)
+
+    async def _answers(self, process: ProcessEntry, url: str, evm_chain_id: int) -> None:
+        async with JsonRpcClient(url, timeout_seconds=2.0) as client:
+            answer = await self._ready(process, lambda: client.call("eth_chainId"))
+        if int(str(answer), 16) != evm_chain_id:
+            raise ConfigurationError(f"{process.name}: {url} is EVM chain {answer}, not {evm_chain_id}")
+
+    # Relay chains
+
+    def _start_relays(self, checkpoints: dict[int, CometBftCheckpoint]) -> dict[int, bytes]:
+        hub = Addresses.of(self._keys.address(self._plan.deployer)).hub
+        hashes = {}
+        for relay in self._plan.relays:
+            content = genesis.relay_genesis(relay, self._plan, self._keys, hub, checkpoints)
+            document = genesis.write_relay_genesis(content, relay, self._directory)
+            hashes[relay.relay] = genesis_hash(document)
+            self._launch(relay.name, "relay", self._relay_command(relay))
+        return hashes
+
+    def _relay_command(self, relay: RelayPlan) -> list[str]:
+        command = ["chain", "run", "relay", "--dev", "--home", str(self._directory / relay.home)]
+        for item in relay.validators:
+            command += ["--validator-key", str(self._directory / item.consensus_key.file)]
+            command += ["--endorsement-key", str(self._directory / item.endorsement_key.file)]
+            command += ["--rpc-port", str(item.rpc_port)]
+        return [*command, "--block-interval", str(RELAY_BLOCK_INTERVAL_SECONDS), *self._passphrase()]
+
+    async def _relay_ready(self, relay: RelayPlan) -> tuple[int, tuple[int, bytes]]:
+        """Return the relay id with height and hash of its first header."""
+        rpc = CometBftRpc(f"http://{HOST}:{relay.validators[0].rpc_port}")
+        try:
+            signed = await self._ready(self._process(relay.name), lambda: rpc.signed_header(1))
+        finally:
+            await rpc.close()
+        return relay.relay, (signed.header.height, signed.header.hash())
+
+    # Gateways and notaries
+
+    async def _start_carriers(self) -> None:
+        file = str(self._directory / network_file.FILE_NAME)
+        urls: list[tuple[ProcessEntry, str]] = []
+        for notary in self._plan.notaries:
+            command = ["notary", "run", "--dev", "--network", file, "--index", str(notary.index)]
+            command += ["--key", str(self._directory / notary.key.file)]
+            command += ["--data", str(self._directory / notary.data_directory), *self._passphrase()]
+            urls.append((self._launch(notary.name, "notary", command), f"http://{HOST}:{notary.port}/health"))
+        for gateway in self._plan.gateways:
+            command = ["gateway", "run", "--dev", "--network", file, "--name", gateway.name]
+            command += ["--key", str(self._directory / gateway.key.file), *self._passphrase()]
+            urls.append((self._launch(gateway.name, "gateway", command), f"http://{HOST}:{gateway.status_port}/health"))
+        await asyncio.gather(*(self._ready(process, partial(_http_answers, url)) for process, url in urls))
+
+    # Processes
+
+    def _launch(self, name: str, role: str, arguments: Sequence[str]) -> ProcessEntry:
+        process = processes.start(
+            name,
+            role,
+            [sys.executable, "-m", "piebridge.cli", *arguments],
+            self._directory,
+            processes.own_environment(),
+        )
+        self.journal.add(process)
+        return process
+
+    def _process(self, name: str) -> ProcessEntry:
+        return next(entry for entry in self.journal.entries if entry.name == name)
+
+    def _passphrase(self) -> tuple[str, str]:
+        return ("--passphrase-file", str(self._directory / PASSWORD_FILE))
+
+    async def _ready(self, process: ProcessEntry, ask: Callable[[], Awaitable[_T]]) -> _T:
+        """Ask until there is an answer, as long as the process lives."""
+        deadline = time.monotonic() + READY_TIMEOUT_SECONDS
+        while True:
+            try:
+                return await ask()
+            except ChainError as error:
+                if not processes.is_running(process):
+                    words = processes.tail(self._directory, process)
+                    raise ConfigurationError(
+                        f"{process.name} ended while it started; its log says:\n{words}"
+                    ) from error
+                if time.monotonic() > deadline:
+                    words = processes.tail(self._directory, process)
+                    raise ConfigurationError(
+                        f"{process.name} does not answer after {READY_TIMEOUT_SECONDS:.0f} s ({error}); its log says:\n"
+                        f"{words}"
+                    ) from error
+            await asyncio.sleep(_POLL_SECONDS)
+
+
+async def _http_answers(url: str) -> None:
+    try:
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2)) as session, session.get(url):
+            return
+    except (aiohttp.ClientError, OSError, TimeoutError) as error:
+        raise TransientChainError(f"{url}: {error}") from error

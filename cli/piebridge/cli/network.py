@@ -1,0 +1,267 @@
+"""``piebridge network``: a whole network on this machine."""
+
+import asyncio
+import signal
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any
+
+import typer
+
+from piebridge.cli import network_file, output, processes, progress
+from piebridge.cli.local_network.plan import PORT_BASE_DEFAULT, Engine, ParachainKind, Wishes
+from piebridge.cli.network_file import DEFAULT_DIRECTORY, NetworkFile, ProcessEntry
+from piebridge.crypto.errors import ConfigurationError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Start, look at and end a whole network on this machine: parachains, relay chains, gateways. For development; "
+    "its keys have no value.",
+)
+
+DirectoryOption = Annotated[Path, typer.Option("--dir", help="Folder of the network.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+
+_STOP_TIMEOUT_SECONDS = 10.0
+_WATCH_SECONDS = 1.0
+
+
+@app.command()
+def up(
+    parachains: Annotated[int, typer.Option("--parachains", help="Number of parachains.")] = 3,
+    parachain_kind: Annotated[
+        ParachainKind,
+        typer.Option(
+            "--parachain-kind",
+            help="embedded: EVM chains on ABCI, verified by light client. anvil: Foundry's node, verified by notaries.",
+        ),
+    ] = ParachainKind.EMBEDDED,
+    relay_chains: Annotated[int, typer.Option("--relay-chains", help="Number of relay chains of the domain.")] = 1,
+    validators: Annotated[int, typer.Option("--validators", help="Validator keys of each relay chain.")] = 4,
+    gateways: Annotated[int, typer.Option("--gateways", help="Number of gateways.")] = 2,
+    engine: Annotated[Engine, typer.Option("--engine", help="What makes the blocks.")] = Engine.EMBEDDED,
+    directory: DirectoryOption = DEFAULT_DIRECTORY,
+    port_base: Annotated[
+        int, typer.Option("--port-base", help="First port; the others follow it. Below 32768.")
+    ] = PORT_BASE_DEFAULT,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Return once the network is up, and leave it running.")
+    ] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Delete the network that lies in the folder, if it does not run.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Start a network, write its description to network.json, and run until Ctrl-C.
+
+    Example: piebridge network up --parachains 3 --detach
+    """
+    from piebridge.cli.local_network.up import up as start
+
+    wishes = Wishes(parachains, parachain_kind, relay_chains, validators, gateways, port_base, engine)
+    signal.signal(signal.SIGTERM, _interrupt)
+    with progress.shown(silent=json) as shown:
+        network = asyncio.run(start(wishes, directory.absolute(), shown, replace=replace))
+    if json:
+        output.print_json(_status(network, directory))
+    else:
+        _print_where(network, directory, detached=detach)
+    if not detach:
+        _stay(network, quiet=json)
+
+
+@app.command()
+def status(directory: DirectoryOption = DEFAULT_DIRECTORY, json: JsonOption = False) -> None:
+    """Show what runs, where, and how high the chains are. Exit code 1 if something is down."""
+    network = network_file.load(directory)
+    document = _status(network, directory)
+    heights = asyncio.run(_heights(network))
+    for process in document["processes"]:
+        process["height"] = heights.get(process["name"])
+    if json:
+        output.print_json(document)
+    else:
+        rows = [
+            [
+                str(item["name"]),
+                str(item["role"]),
+                "running" if item["running"] else "down",
+                str(item["pid"]),
+                "-" if item["height"] is None else str(item["height"]),
+                str(item["address"]),
+            ]
+            for item in document["processes"]
+        ]
+        output.print_table(f"network in {directory}", ("name", "role", "state", "pid", "height", "address"), rows)
+        down = [item["name"] for item in document["processes"] if not item["running"]]
+        if down:
+            output.complain(f"down: {', '.join(down)}; the logs are in {directory / 'logs'}")
+    if not document["running"]:
+        raise typer.Exit(1)
+
+
+@app.command()
+def down(
+    directory: DirectoryOption = DEFAULT_DIRECTORY,
+    delete: Annotated[bool, typer.Option("--delete", help="Delete its chains, keys and logs as well.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """End every process of a network. Its files stay unless --delete is given."""
+    from piebridge.cli.local_network import folder, journal
+
+    if not folder.is_network(directory):
+        network_file.load(directory)  # says what is missing and what to do
+    running = journal.running_in(directory)
+    killed = processes.stop(_ending_order(running), _STOP_TIMEOUT_SECONDS)
+    if delete:
+        folder.delete(directory)
+    if json:
+        output.print_json(
+            {"ended": [item.name for item in running], "killed": [item.name for item in killed], "deleted": delete}
+        )
+        return
+    if running:
+        output.say(f"ended {len(running)} processes: {', '.join(item.name for item in running)}")
+    else:
+        output.say(f"nothing of the network in {directory} runs")
+    if killed:
+        output.say(f"had to be killed: {', '.join(item.name for item in killed)}")
+
+
+@app.command("start")
+def start_again(
+    names: Annotated[list[str], typer.Argument(help="Names as `network status` shows them, for example gateway-1.")],
+    directory: DirectoryOption = DEFAULT_DIRECTORY,
+    json: JsonOption = False,
+) -> None:
+    """Start processes again that have ended. Embedded chains, gateways and notaries go on where they were."""
+    network = network_file.load(directory)
+    by_name = {item.name: item for item in network.processes}
+    for name in names:
+        if name not in by_name:
+            raise ConfigurationError(f"no process {name!r}; the network has: {', '.join(by_name)}")
+        if by_name[name].role == "parachain" and network.chain(name).kind == "anvil":
+            raise ConfigurationError(f"{name} is an anvil chain, which keeps nothing: start a new network instead")
+        by_name[name] = processes.start_again(by_name[name], directory.absolute())
+        network_file.save(network.with_processes(tuple(by_name.values())), directory)
+    if json:
+        output.print_json([{"name": name, "pid": by_name[name].pid} for name in names])
+    else:
+        output.say(f"started {', '.join(names)}")
+
+
+@app.command(hidden=True)
+def proxy(
+    port: Annotated[int, typer.Option("--port", help="Port to listen on.")],
+    target_port: Annotated[int, typer.Option("--target-port", help="Port to pass everything on to.")],
+) -> None:
+    """Pass a port on: the second endpoint of an anvil chain."""
+    from piebridge.cli import serving
+    from piebridge.cli.local_network.proxy import TcpProxy
+
+    async def main() -> None:
+        running = TcpProxy(port, target_port)
+        await serving.serve(running, lambda: f"{running.address} passes on to port {target_port}")
+
+    serving.run_until_told(main)
+
+
+def _stay(network: NetworkFile, *, quiet: bool) -> None:
+    """Wait for Ctrl-C, or until somebody has ended the network from elsewhere, then end everything that is left."""
+    if not quiet:
+        output.say("Ctrl-C ends everything.")
+    told: set[str] = set()
+    try:
+        while running := {item.name for item in network.processes if processes.is_running(item)}:
+            for item in network.processes:
+                if item.name not in running | told:
+                    told.add(item.name)
+                    output.complain(f"{item.name} has ended; its log is {item.log_file} in the network's folder")
+            time.sleep(_WATCH_SECONDS)
+        output.complain("every process of the network has ended")
+    except KeyboardInterrupt:
+        if not quiet:
+            output.say("ending")
+    finally:
+        processes.stop(_ending_order(network.processes), _STOP_TIMEOUT_SECONDS)
+
+
+def _ending_order(entries: "list[ProcessEntry] | tuple[ProcessEntry, ...]") -> list[ProcessEntry]:
+    """Carriers first, so that they do not complain about chains that are gone."""
+    order = {"gateway": 0, "notary": 1, "relay": 2, "proxy": 3, "parachain": 4}
+    return sorted(entries, key=lambda entry: order[entry.role])
+
+
+def _status(network: NetworkFile, directory: Path) -> dict[str, Any]:
+    addresses = {chain.name: chain.rpc_url for chain in network.chains}
+    addresses |= {f"{chain.name}-proxy": chain.second_rpc_url or "" for chain in network.chains}
+    addresses |= {f"relay-{relay.id}": relay.validators[0].rpc_url for relay in network.relay_chains}
+    addresses |= {gateway.name: gateway.status_url or "" for gateway in network.gateways}
+    addresses |= {f"notary-{notary.index}": notary.url for notary in network.notaries}
+    listed = [
+        {
+            "name": item.name,
+            "role": item.role,
+            "running": processes.is_running(item),
+            "pid": item.pid,
+            "address": addresses.get(item.name, ""),
+            "log_file": str(directory / item.log_file),
+        }
+        for item in network.processes
+    ]
+    return {
+        "directory": str(directory),
+        "network_file": str(directory / network_file.FILE_NAME),
+        "running": all(item["running"] for item in listed),
+        "processes": listed,
+    }
+
+
+async def _heights(network: NetworkFile) -> dict[str, int | None]:
+    from piebridge.chains.cometbft_rpc import CometBftRpc
+    from piebridge.chains.jsonrpc import JsonRpcClient
+    from piebridge.crypto.errors import ChainError
+
+    async def parachain(url: str) -> int | None:
+        async with JsonRpcClient(url, timeout_seconds=2.0) as client:
+            try:
+                return int(str(await client.call("eth_blockNumber")), 16)
+            except ChainError:
+                return None
+
+    async def relay(url: str) -> int | None:
+        rpc = CometBftRpc(url, timeout_seconds=2.0)
+        try:
+            return (await rpc.status()).height
+        except ChainError:
+            return None
+        finally:
+            await rpc.close()
+
+    asked = {chain.name: parachain(chain.rpc_url) for chain in network.chains}
+    asked |= {f"relay-{item.id}": relay(item.validators[0].rpc_url) for item in network.relay_chains}
+    return dict(zip(asked, await asyncio.gather(*asked.values()), strict=True))
+
+
+def _print_where(network: NetworkFile, directory: Path, *, detached: bool) -> None:
+    rows = [
+        [chain.name, str(chain.registration), str(chain.evm_chain_id), chain.rpc_url, chain.hub]
+        for chain in network.chains
+    ]
+    output.print_table(None, ("parachain", "registration", "EVM chain id", "RPC", "hub"), rows)
+    option = "" if directory == DEFAULT_DIRECTORY else f" --dir {directory}"
+    output.say(f"everything a client needs: {directory / network_file.FILE_NAME}")
+    output.say(f"logs:                      {directory / 'logs'}")
+    output.say("")
+    output.say("try it:")
+    output.say(f"  piebridge token send --from chain-1 --to chain-2 --amount 5 --wait{option}")
+    output.say(f"  piebridge packet list{option}")
+    if detached:
+        output.say(f"  piebridge network down{option}")
+    sys.stdout.flush()
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

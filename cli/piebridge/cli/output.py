@@ -1,0 +1,52 @@
+"""What commands print: tables and sentences for people, JSON for machines, errors with a hint for both."""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+_WIDTH_WITHOUT_TERMINAL = 140
+
+_CONSOLE = Console(highlight=False)
+if not _CONSOLE.is_terminal:
+    _CONSOLE.width = _WIDTH_WITHOUT_TERMINAL
+_ERRORS = Console(stderr=True, highlight=False)
+
+
+def print_json(value: Any) -> None:  # noqa: ANN401 - whatever a command tells machines
+    """Print one JSON document."""
+    json.dump(value, sys.stdout, indent=2)
+    sys.stdout.write("\n")
+
+
+def say(text: str) -> None:
+    """Print a line for people; rich markup is allowed."""
+    _CONSOLE.print(text, soft_wrap=True)
+
+
+def complain(text: str) -> None:
+    """Print an error for people on standard error, without markup."""
+    _ERRORS.print(text, style="red", markup=False, soft_wrap=True)
+
+
+def print_table(title: str | None, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table; numbers are recognised and set flush right."""
+    table = Table(title=title, title_justify="left", header_style="bold")
+    for index, column in enumerate(columns):
+        numeric = bool(rows) and all(_is_number(row[index]) for row in rows)
+        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    _CONSOLE.print(table)
+
+
+def error_document(error: Exception) -> Mapping[str, str]:
+    """Return an error as machines get it."""
+    return {"error": str(error), "kind": type(error).__name__}
+
+
+def _is_number(text: str) -> bool:
+    return text.replace(",", "").replace(".", "").replace(" ", "").isdigit() or text in ("", "-")

@@ -1,0 +1,125 @@
+"""Transactions of users that send packets: what to call, and which packets came of it."""
+
+import time
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+
+from piebridge.cli.facts import SentPacket
+from piebridge.cli.view import ChainView, NetworkView, artifact
+from piebridge.cli.wallet import Call, Wallet
+from piebridge.contracts.loader import load
+from piebridge.crypto.errors import ConfigurationError, PermanentChainError
+from piebridge.protocol_stack.application.door import InteroperableAddress
+from piebridge.protocol_stack.application.token import TOKEN
+
+DEFAULT_EXPIRES_IN_SECONDS = 3_600
+"""How long the destination may execute a packet unless the user says otherwise."""
+DEADLINE_MARGIN_SECONDS = 600
+"""Time between the expiry and the relay chain's deadline."""
+
+TOKEN_DECIMALS = 18
+"""Decimals of the token of a local network."""
+TOKEN_UNIT = 10**TOKEN_DECIMALS
+"""Smallest units of one token."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """A token transfer to another chain."""
+
+    destination: int
+    """Registration of the destination."""
+    recipient: bytes
+    """20 bytes."""
+    amount: int
+    """Smallest units."""
+    expiry: int
+    """Unix seconds, destination's clock."""
+
+
+def expiry_in(seconds: int) -> int:
+    """Return the expiry of a packet that is sent now."""
+    return int(time.time()) + seconds
+
+
+async def transfer_call(view: NetworkView, chain: ChainView, transfer: Transfer) -> Call:
+    """Return the call that sends a transfer, bound to the relay chain that its hub names."""
+    domain = view.network.domain.id
+    (relay,) = await chain.call(chain.hub, load("Hub"), "route", domain, transfer.destination, TOKEN)
+    data = artifact("token").function_data(
+        "transferRemote",
+        domain,
+        transfer.destination,
+        relay,
+        transfer.recipient,
+        transfer.amount,
+        transfer.expiry,
+        transfer.expiry + DEADLINE_MARGIN_SECONDS,
+    )
+    return Call(data, chain.application("token"))
+
+
+def notarise_call(view: NetworkView, chain: ChainView, destination: int, key: bytes, value: bytes, expiry: int) -> Call:
+    """Return the call that writes a record on another chain."""
+    data = artifact("record-notary").function_data("notarise", view.network.domain.id, destination, key, value, expiry)
+    return Call(data, chain.application("record-notary"))
+
+
+def message_call(chain: ChainView, evm_chain_id: int, recipient: bytes, payload: bytes) -> Call:
+    """Return the call that sends an ERC-7786 message through the door."""
+    address = InteroperableAddress(evm_chain_id, recipient).encode()
+    return Call(
+        artifact("erc7786-door").function_data("sendMessage", address, payload, []), chain.application("erc7786-door")
+    )
+
+
+async def send(chain: ChainView, private_key: bytes, calls: list[Call]) -> list[SentPacket]:
+    """Send calls of one account together and return the packets that they sent, in order.
+
+    Raises:
+        PermanentChainError: a call reverts; the reason is told as far as the contracts declare it.
+    """
+    wallet = Wallet(chain.client, private_key, chain.entry.evm_chain_id)
+    try:
+        receipts = await wallet.execute(calls)
+    except PermanentChainError as error:
+        raise PermanentChainError(f"{chain.name}: {_reason(error)}") from error
+    packets = [
+        packet for receipt in receipts for log in receipt["logs"] if (packet := chain.sent_packet(log)) is not None
+    ]
+    if len(packets) != len(calls):
+        raise PermanentChainError(f"{chain.name}: {len(calls)} calls sent {len(packets)} packets")
+    return packets
+
+
+def parse_amount(text: str, decimals: int = TOKEN_DECIMALS) -> int:
+    """Return an amount of tokens in smallest units.
+
+    Raises:
+        ConfigurationError: it is no positive number with at most that many decimals.
+    """
+    try:
+        amount = Decimal(text)
+    except InvalidOperation:
+        raise ConfigurationError(f"--amount {text!r} is no number; write for example 2.5") from None
+    units = amount.scaleb(decimals) if amount.is_finite() else Decimal(0)
+    if units <= 0 or units != units.to_integral_value():
+        raise ConfigurationError(f"--amount {text}: must be above 0 and have at most {decimals} decimals")
+    if units >= 1 << 128:
+        raise ConfigurationError(f"--amount {text} is more than any token has (2^128 smallest units)")
+    return int(units)
+
+
+def format_amount(units: int, decimals: int = TOKEN_DECIMALS) -> str:
+    """Return smallest units as an amount of tokens for people."""
+    text = f"{Decimal(units).scaleb(-decimals):f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _reason(error: PermanentChainError) -> str:
+    """Return why a call reverted, in the words of the contract that declares the error."""
+    data = getattr(error, "data", b"")
+    for name in ("BridgeToken", "Hub", "RecordNotary", "ERC7786Door"):
+        if data and (reason := load(name).decode_error(data)):
+            return f"the call is refused: {reason}"
+    return str(error)

@@ -1,0 +1,108 @@
+"""``piebridge token``: move the example token of a network between chains."""
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from piebridge.cli import output, sending
+from piebridge.cli.network_file import DEFAULT_DIRECTORY
+from piebridge.cli.packet import (
+    DEFAULT_TIMEOUT_SECONDS,
+    AccountOption,
+    DirectoryOption,
+    FromOption,
+    JsonOption,
+    TimeoutOption,
+    ToOption,
+    WaitOption,
+    report_sent,
+)
+from piebridge.cli.view import NetworkView, account_key, artifact
+from piebridge.crypto.errors import ConfigurationError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Move the example token between chains. A transfer that the destination refuses, or that expires, comes back.",
+)
+
+
+@app.command()
+def send(
+    source: FromOption,
+    destination: ToOption,
+    amount: Annotated[str, typer.Option("--amount", help="Tokens, for example 5 or 0.25.", show_default=False)],
+    recipient: Annotated[
+        str | None,
+        typer.Option("--recipient", help="Account of the network, or 0x...; the sender itself unless given."),
+    ] = None,
+    account: AccountOption = "alice",
+    expires_in: Annotated[
+        int, typer.Option("--expires-in", min=1, help="Seconds until the destination refuses it.")
+    ] = sending.DEFAULT_EXPIRES_IN_SECONDS,
+    wait: WaitOption = False,
+    timeout: TimeoutOption = DEFAULT_TIMEOUT_SECONDS,
+    directory: DirectoryOption = DEFAULT_DIRECTORY,
+    json: JsonOption = False,
+) -> None:
+    """Send tokens to another chain. With --wait, exit code 0 means that they arrived.
+
+    Example: piebridge token send --from chain-1 --to chain-2 --amount 5 --recipient bob --wait
+    """
+    units = sending.parse_amount(amount)
+
+    async def run() -> None:
+        async with NetworkView.open(directory) as view:
+            chain, other = view.chain(source), view.chain(destination)
+            if chain is other:
+                raise ConfigurationError(f"--from {source} and --to {destination} are the same chain: choose two")
+            sender = view.network.account(account)
+            transfer = sending.Transfer(
+                other.entry.registration,
+                view.address(recipient or account),
+                units,
+                sending.expiry_in(expires_in),
+            )
+            (balance,) = await chain.call(
+                chain.application("token"), artifact("token"), "balanceOf", view.address(sender.name)
+            )
+            if balance < units:
+                raise ConfigurationError(
+                    f"{sender.name} has {sending.format_amount(balance)} tokens on {chain.name}, not {amount}"
+                )
+            private_key = account_key(view, sender)
+            (packet,) = await sending.send(chain, private_key, [await sending.transfer_call(view, chain, transfer)])
+            await report_sent(view, packet, wait=wait, timeout_seconds=timeout, as_json=json)
+
+    asyncio.run(run())
+
+
+@app.command()
+def balance(
+    account: Annotated[
+        str | None, typer.Option("--account", help="Account of the network, or 0x...; all accounts unless given.")
+    ] = None,
+    directory: DirectoryOption = DEFAULT_DIRECTORY,
+    json: JsonOption = False,
+) -> None:
+    """Show what accounts hold on every chain."""
+
+    async def run() -> list[dict[str, str]]:
+        async with NetworkView.open(directory) as view:
+            names = [account] if account is not None else [item.name for item in view.network.accounts]
+            rows = []
+            for name in names:
+                row = {"account": name}
+                for chain in view.chains.values():
+                    (units,) = await chain.call(
+                        chain.application("token"), artifact("token"), "balanceOf", view.address(name)
+                    )
+                    row[chain.name] = sending.format_amount(units)
+                rows.append(row)
+            return rows
+
+    rows = asyncio.run(run())
+    if json:
+        output.print_json(rows)
+    else:
+        output.print_table("tokens", tuple(rows[0]), [list(row.values()) for row in rows])

@@ -1,0 +1,114 @@
+"""The entries of hubs' outboxes with their messages.
+
+Nodes prune logs; a range over old entries needs their heights and ids (40 bytes each), and a packet that waits needs
+its bytes. Entries are stored only after they were folded, so each carries its chain value.
+"""
+
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivedEntry:
+    """An entry of a hub's outbox."""
+
+    number: int
+    """Position in the outbox, from 1."""
+    height: int
+    """Block that made it."""
+    form: int
+    """Form of the content, formats.md section 5.1; 0 once the content was dropped."""
+    content: bytes
+    """The message in that form; empty once it was dropped."""
+    message_id: bytes
+    """32 bytes."""
+    chain_value: bytes
+    """``chain[number]``, 32 bytes."""
+    done: bool = False
+    """Whether the far end was seen to have it; a cache of chain state."""
+
+
+class Archive:
+    """Entries by registration, outbox and number, in the gateway's database."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        """Use an open database."""
+        self._connection = connection
+
+    def add(self, registration: int, outbox: int, entries: Iterable[ArchivedEntry]) -> None:
+        """Store entries; one that is there already is left alone."""
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            self._connection.executemany(
+                "INSERT OR IGNORE INTO entries "
+                "(registration, outbox, number, height, form, content, message_id, chain_value) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                [
+                    (registration, outbox, e.number, e.height, e.form, e.content, e.message_id, e.chain_value)
+                    for e in entries
+                ],
+            )
+            self._connection.execute("COMMIT")
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+
+    def head(self, registration: int, outbox: int) -> ArchivedEntry | None:
+        """Return the newest entry of an outbox."""
+        row = self._connection.execute(
+            f"{_SELECT} ORDER BY number DESC LIMIT 1",
+            (registration, outbox),
+        ).fetchone()
+        return None if row is None else _entry(row)
+
+    def get(self, registration: int, outbox: int, number: int) -> ArchivedEntry | None:
+        """Return one entry."""
+        row = self._connection.execute(f"{_SELECT} AND number = ?", (registration, outbox, number)).fetchone()
+        return None if row is None else _entry(row)
+
+    def between(self, registration: int, outbox: int, first: int, last: int) -> list[ArchivedEntry]:
+        """Return entries ``first`` to ``last``, as many as there are, in order."""
+        rows = self._connection.execute(
+            f"{_SELECT} AND number BETWEEN ? AND ? ORDER BY number", (registration, outbox, first, last)
+        )
+        return [_entry(row) for row in rows]
+
+    def undone(self, registration: int, outbox: int) -> list[ArchivedEntry]:
+        """Return the entries that the far end was not yet seen to have, in order."""
+        rows = self._connection.execute(f"{_SELECT} AND done = 0 ORDER BY number", (registration, outbox))
+        return [_entry(row) for row in rows]
+
+    def outboxes(self, registration: int) -> list[int]:
+        """Return the outboxes of a hub from which there are entries."""
+        rows = self._connection.execute(
+            "SELECT DISTINCT outbox FROM entries WHERE registration = ? ORDER BY outbox", (registration,)
+        )
+        return [row[0] for row in rows]
+
+    def mark_done(self, registration: int, outbox: int, numbers: Iterable[int]) -> None:
+        """Note that the far end has entries."""
+        self._connection.executemany(
+            "UPDATE entries SET done = 1 WHERE registration = ? AND outbox = ? AND number = ?",
+            [(registration, outbox, number) for number in numbers],
+        )
+
+    def drop_from(self, registration: int, outbox: int, number: int) -> None:
+        """Forget all entries from ``number`` on: the chain turned out to be another."""
+        self._connection.execute(
+            "DELETE FROM entries WHERE registration = ? AND outbox = ? AND number >= ?", (registration, outbox, number)
+        )
+
+    def drop_all(self, registration: int) -> None:
+        """Forget everything of a hub."""
+        self._connection.execute("DELETE FROM entries WHERE registration = ?", (registration,))
+
+
+_SELECT = (
+    "SELECT number, height, form, content, message_id, chain_value, done FROM entries "
+    "WHERE registration = ? AND outbox = ?"
+)
+
+
+def _entry(row: tuple[int, int, int, bytes, bytes, bytes, int]) -> ArchivedEntry:
+    return ArchivedEntry(*row[:6], done=bool(row[6]))

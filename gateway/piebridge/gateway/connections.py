@@ -1,0 +1,99 @@
+"""The chains of a gateway, each with what is needed to read it and to write to it."""
+
+import time
+from dataclasses import dataclass, field
+
+from piebridge.chains.endpoint import ParachainEndpoint, RelayEndpoint
+from piebridge.crypto.errors import TransientChainError
+from piebridge.gateway.config import ChainConfig, RelayConfig
+from piebridge.gateway.hub_submitter import HubSubmitter
+from piebridge.gateway.prover import Prover
+from piebridge.gateway.relay_reader import Registration, RelayReader
+from piebridge.gateway.relay_submitter import RelaySubmitter
+from piebridge.protocol_stack.transport.outbox import Maker
+
+_REGISTRATION_SECONDS = 10.0
+"""How long an answer about a registration is believed; governor messages change them rarely."""
+
+
+@dataclass
+class HubConnection:
+    """A parachain with its hub."""
+
+    config: ChainConfig
+    """Addresses."""
+    endpoint: ParachainEndpoint
+    """Reads and sends."""
+    submitter: HubSubmitter
+    """Owns the nonce of the gateway's key there."""
+
+    @property
+    def registration(self) -> int:
+        """Number of the hub."""
+        return self.config.registration
+
+    @property
+    def maker(self) -> Maker:
+        """Whose outboxes it has, as the protocol stack names it."""
+        return Maker(self.config.registration)
+
+
+@dataclass
+class RelayConnection:
+    """A relay chain."""
+
+    config: RelayConfig
+    """Addresses."""
+    endpoint: RelayEndpoint
+    """Reads and sends."""
+    reader: RelayReader
+    """Typed queries."""
+    submitter: RelaySubmitter
+    """Sends transactions."""
+    provers: dict[int, Prover] = field(default_factory=dict)
+    """Proofs for this relay chain, by the registration of the hub."""
+    _registrations: dict[int, tuple[float, Registration | None]] = field(default_factory=dict)
+
+    @property
+    def relay(self) -> int:
+        """Relay id."""
+        return self.config.relay
+
+    async def registration(self, registration: int) -> Registration | None:
+        """Return how this relay chain knows a hub, at most ten seconds old; None if it does not."""
+        kept = self._registrations.get(registration)
+        now = time.monotonic()
+        if kept is None or now - kept[0] > _REGISTRATION_SECONDS:
+            kept = (now, await self.reader.registration(registration))
+            self._registrations[registration] = kept
+        return kept[1]
+
+    async def known(self, registration: int) -> Registration:
+        """Return how this relay chain knows a hub.
+
+        Raises:
+            TransientChainError: it does not (yet).
+        """
+        known = await self.registration(registration)
+        if known is None:
+            raise TransientChainError(f"{self.endpoint.name} does not know registration {registration} yet")
+        return known
+
+
+@dataclass
+class Connections:
+    """All chains of a gateway."""
+
+    domain: int
+    """Relay domain."""
+    hubs: dict[int, HubConnection]
+    """Parachains by registration."""
+    relays: dict[int, RelayConnection]
+    """Relay chains by id."""
+
+    async def close(self) -> None:
+        """Close all connections."""
+        for hub in self.hubs.values():
+            await hub.endpoint.close()
+        for relay in self.relays.values():
+            await relay.endpoint.close()

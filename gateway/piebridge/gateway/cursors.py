@@ -1,0 +1,39 @@
+"""How far each listener has read. A cache: without it, a listener begins at the first block."""
+
+import sqlite3
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """A position in a chain."""
+
+    number: int
+    """Block that was read last."""
+    hash: bytes
+    """Its hash, 32 bytes: if the chain has another block there now, the cursor is of no use."""
+
+
+class CursorStore:
+    """Cursors by name, in the gateway's database."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        """Use an open database."""
+        self._connection = connection
+
+    def load(self, name: str) -> Cursor | None:
+        """Return a cursor; None if there is none."""
+        row = self._connection.execute("SELECT number, hash FROM cursors WHERE name = ?", (name,)).fetchone()
+        return None if row is None else Cursor(row[0], row[1])
+
+    def save(self, name: str, cursor: Cursor) -> None:
+        """Keep a cursor in place of the one before."""
+        self._connection.execute(
+            "INSERT INTO cursors (name, number, hash) VALUES (?, ?, ?) "
+            "ON CONFLICT (name) DO UPDATE SET number = excluded.number, hash = excluded.hash",
+            (name, cursor.number, cursor.hash),
+        )
+
+    def drop(self, name: str) -> None:
+        """Forget a cursor."""
+        self._connection.execute("DELETE FROM cursors WHERE name = ?", (name,))

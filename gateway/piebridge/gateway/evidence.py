@@ -1,0 +1,105 @@
+"""What a notary has signed, for ever: it must never sign two truths, not even after a crash.
+
+Unlike the gateway's database this one must be kept. A statement is written before its signature leaves the process.
+"""
+
+import sqlite3
+from pathlib import Path
+
+from piebridge.crypto.errors import ConfigurationError, VerificationError
+from piebridge.protocol_stack.notary_statement import NotaryStatement
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS blocks (
+    registration INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    hash BLOB NOT NULL,
+    time INTEGER NOT NULL,
+    PRIMARY KEY (registration, number)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS slots (
+    registration INTEGER NOT NULL,
+    block_hash BLOB NOT NULL,
+    slot BLOB NOT NULL,
+    value BLOB NOT NULL,
+    PRIMARY KEY (registration, block_hash, slot)
+) STRICT, WITHOUT ROWID;
+"""
+
+
+class EvidenceLog:
+    """Blocks and slot values that this notary has vouched for."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or create the log.
+
+        Raises:
+            ConfigurationError: the file is damaged. A notary must not go on without knowing what it has signed.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._connection = sqlite3.connect(path, isolation_level=None)
+        try:
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._connection.execute("PRAGMA synchronous = FULL")
+            self._connection.executescript(_SCHEMA)
+            (verdict,) = self._connection.execute("PRAGMA quick_check(1)").fetchone()
+        except sqlite3.DatabaseError as error:
+            self._connection.close()
+            raise ConfigurationError(
+                f"evidence log {path} cannot be used: {error}; restore it from a backup"
+            ) from error
+        if verdict != "ok":
+            self._connection.close()
+            raise ConfigurationError(f"evidence log {path} is damaged: {verdict}; restore it from a backup")
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def write(self, registration: int, statement: NotaryStatement) -> None:
+        """Write a statement that is about to be signed; it is on disk when this returns.
+
+        Raises:
+            VerificationError: it contradicts one that was signed before. Nothing is written.
+        """
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            self._check_block(registration, statement)
+            self._connection.execute(
+                "INSERT OR IGNORE INTO blocks VALUES (?, ?, ?, ?)",
+                (registration, statement.block_number, statement.block_hash, statement.block_time),
+            )
+            for item in statement.slots:
+                self._check_slot(registration, statement.block_hash, item.slot, item.value)
+                self._connection.execute(
+                    "INSERT OR IGNORE INTO slots VALUES (?, ?, ?, ?)",
+                    (registration, statement.block_hash, item.slot, item.value),
+                )
+            self._connection.execute("COMMIT")
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+
+    def _check_block(self, registration: int, statement: NotaryStatement) -> None:
+        row = self._connection.execute(
+            "SELECT hash, time FROM blocks WHERE registration = ? AND number = ?",
+            (registration, statement.block_number),
+        ).fetchone()
+        if row is not None and row != (statement.block_hash, statement.block_time):
+            raise VerificationError(
+                f"another block {statement.block_number} of registration {registration} was signed before",
+                expected=row[0],
+                actual=statement.block_hash,
+            )
+
+    def _check_slot(self, registration: int, block_hash: bytes, slot: bytes, value: bytes) -> None:
+        row = self._connection.execute(
+            "SELECT value FROM slots WHERE registration = ? AND block_hash = ? AND slot = ?",
+            (registration, block_hash, slot),
+        ).fetchone()
+        if row is not None and row[0] != value:
+            raise VerificationError(
+                f"another value of slot 0x{slot.hex()} of registration {registration} was signed before",
+                expected=row[0],
+                actual=value,
+            )

@@ -1,0 +1,250 @@
+"""Transactions to a hub: one owner of the nonce of a key on a chain, fees, rebroadcast, replacement, receipts.
+
+Several transactions can be under way at once; each waits for its own receipt. What a transaction did is not concluded
+from its receipt: the forwarder looks at the hub's storage afterwards.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from eth_account import Account
+
+from piebridge.chains.endpoint import Fees, ParachainEndpoint, Receipt
+from piebridge.chains.errors import AlreadyKnownError, CallRevertedError, NonceError
+from piebridge.crypto.errors import PermanentChainError, TransientChainError
+from piebridge.gateway.telemetry import Counters
+
+_LOG = logging.getLogger(__name__)
+
+_REPLACEMENT_PERCENT = 125
+"""Nodes demand at least 110 % of both fees for a replacement (geth) or 112.5 % (anvil, reth)."""
+_NONCE_TRIES = 4
+
+
+class OutOfGasError(PermanentChainError):
+    """A transaction used up its gas limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitterTimes:
+    """Times of a submitter, seconds."""
+
+    poll_seconds: float = 0.2
+    """Pause between two looks for a receipt."""
+    rebroadcast_seconds: float = 5.0
+    """After this, the same bytes are sent again."""
+    replace_seconds: float = 15.0
+    """After this, the same call is sent with the same nonce and higher fees; again after the same time."""
+    give_up_seconds: float = 75.0
+    """After this, nobody waits any more; below the forwarder's time-out for effects."""
+
+
+@dataclass(slots=True)
+class _Flight:
+    """A transaction under way, with all its replacements."""
+
+    nonce: int
+    data: bytes
+    gas: int
+    fees: Fees
+    raw: bytes
+    hashes: list[bytes] = field(default_factory=list)
+
+
+class HubSubmitter:
+    """Owns the nonce of one key on one chain. There must be no other user of that key."""
+
+    def __init__(
+        self,
+        endpoint: ParachainEndpoint,
+        private_key: bytes,
+        evm_chain_id: int,
+        counters: Counters,
+        *,
+        times: SubmitterTimes | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Use a key on a chain.
+
+        Args:
+            endpoint: the chain.
+            private_key: gateway key, 32 bytes.
+            evm_chain_id: signed into every transaction (EIP-155).
+            counters: where to count.
+            times: waiting times.
+            clock: seconds, never running backwards.
+        """
+        self._endpoint = endpoint
+        self._account = Account.from_key(private_key)
+        self._evm_chain_id = evm_chain_id
+        self._counters = counters
+        self._times = times or SubmitterTimes()
+        self._clock = clock
+        self._sending = asyncio.Lock()
+        self._next_nonce: int | None = None
+        self._under_way = 0
+
+    @property
+    def address(self) -> bytes:
+        """Address of the key, 20 bytes."""
+        return bytes.fromhex(self._account.address[2:])
+
+    async def submit(self, data: bytes, gas: int) -> Receipt:
+        """Send a call of the hub and wait until it is in a block.
+
+        Args:
+            data: call data.
+            gas: gas limit.
+
+        Raises:
+            CallRevertedError: it reverted; the message says why, as far as the node tells.
+            OutOfGasError: the gas limit was too low.
+            TransientChainError: it is in no block after the longest wait, or its nonce was used by something else.
+        """
+        flight = await self._send_new(data, gas)
+        self._under_way += 1
+        try:
+            receipt = await self._wait(flight)
+        except TransientChainError:
+            self._next_nonce = None  # whatever happened, the node knows better
+            raise
+        finally:
+            self._under_way -= 1
+        self._counters.add("hub_transactions", chain=self._endpoint.name, succeeded=receipt.succeeded)
+        self._counters.add("hub_gas_used", receipt.gas_used, chain=self._endpoint.name)
+        if not receipt.succeeded:
+            await self._diagnose(flight, receipt)
+        return receipt
+
+    async def _send_new(self, data: bytes, gas: int) -> _Flight:
+        async with self._sending:
+            last: NonceError | None = None
+            for _ in range(_NONCE_TRIES):
+                nonce = await self._take_nonce()
+                flight = self._sign(nonce, data, gas, await self._endpoint.fees())
+                try:
+                    await self._broadcast(flight)
+                except NonceError as error:
+                    _LOG.info("nonce %d was not the next one", nonce, extra={"chain": self._endpoint.name})
+                    self._next_nonce = None
+                    last = error
+                    await asyncio.sleep(self._times.poll_seconds)
+                    continue
+                except PermanentChainError:
+                    self._next_nonce = None
+                    raise
+                self._next_nonce = nonce + 1
+                return flight
+            raise TransientChainError(f"{self._endpoint.name}: no nonce was taken") from last
+
+    async def _take_nonce(self) -> int:
+        if self._next_nonce is None:
+            self._next_nonce = await self._endpoint.nonce(self.address, pending=True)
+        return self._next_nonce
+
+    async def _broadcast(self, flight: _Flight) -> None:
+        """Hand over the newest version; an outage is no reason to stop, for the bytes may have arrived."""
+        try:
+            await self._endpoint.send(flight.raw)
+        except AlreadyKnownError:
+            pass
+        except NonceError:
+            raise
+        except TransientChainError as error:
+            _LOG.warning("sending failed, will be repeated: %s", error, extra={"chain": self._endpoint.name})
+
+    async def _wait(self, flight: _Flight) -> Receipt:
+        started = last_sent = last_priced = self._clock()
+        while True:
+            await asyncio.sleep(self._times.poll_seconds)
+            now = self._clock()
+            try:
+                receipt = await self._find_receipt(flight)
+                if receipt is not None:
+                    return receipt
+                if now - started >= self._times.give_up_seconds:
+                    raise _GaveUpError(
+                        f"{self._endpoint.name}: transaction 0x{flight.hashes[-1].hex()} (nonce {flight.nonce}) is in "
+                        f"no block after {self._times.give_up_seconds} s"
+                    )
+                if now - last_priced >= self._times.replace_seconds:
+                    last_priced = last_sent = now
+                    await self._replace(flight)
+                elif now - last_sent >= self._times.rebroadcast_seconds:
+                    last_sent = now
+                    await self._broadcast(flight)
+            except NonceError:
+                await self._check_overtaken(flight)
+            except _GaveUpError:
+                raise
+            except TransientChainError as error:
+                if now - started >= self._times.give_up_seconds:
+                    raise
+                _LOG.warning("waiting for a receipt: %s", error, extra={"chain": self._endpoint.name})
+
+    async def _find_receipt(self, flight: _Flight) -> Receipt | None:
+        for transaction_hash in reversed(flight.hashes):
+            receipt = await self._endpoint.receipt(transaction_hash)
+            if receipt is not None:
+                return receipt
+        return None
+
+    async def _check_overtaken(self, flight: _Flight) -> None:
+        """Find out who used the nonce: one of our versions, whose receipt must then appear, or a stranger."""
+        if await self._endpoint.nonce(self.address) <= flight.nonce:
+            return
+        for _ in range(5):
+            if await self._find_receipt(flight) is not None:
+                return
+            await asyncio.sleep(self._times.poll_seconds)
+        raise _GaveUpError(
+            f"{self._endpoint.name}: nonce {flight.nonce} of 0x{self.address.hex()} was used by another transaction: "
+            "does another process use this key?"
+        )
+
+    async def _replace(self, flight: _Flight) -> None:
+        current = await self._endpoint.fees()
+        fees = Fees(
+            max(current.max_fee_per_gas, flight.fees.max_fee_per_gas * _REPLACEMENT_PERCENT // 100 + 1),
+            max(
+                current.max_priority_fee_per_gas, flight.fees.max_priority_fee_per_gas * _REPLACEMENT_PERCENT // 100 + 1
+            ),
+        )
+        replacement = self._sign(flight.nonce, flight.data, flight.gas, fees)
+        flight.fees, flight.raw = fees, replacement.raw
+        flight.hashes += replacement.hashes
+        self._counters.add("hub_replacements", chain=self._endpoint.name)
+        await self._broadcast(flight)
+
+    def _sign(self, nonce: int, data: bytes, gas: int, fees: Fees) -> _Flight:
+        signed = self._account.sign_transaction(
+            {
+                "type": 2,
+                "chainId": self._evm_chain_id,
+                "nonce": nonce,
+                "to": self._endpoint.hub_address,
+                "value": 0,
+                "data": data,
+                "gas": gas,
+                "maxFeePerGas": fees.max_fee_per_gas,
+                "maxPriorityFeePerGas": fees.max_priority_fee_per_gas,
+            }
+        )
+        return _Flight(nonce, data, gas, fees, bytes(signed.raw_transaction), [bytes(signed.hash)])
+
+    async def _diagnose(self, flight: _Flight, receipt: Receipt) -> None:
+        where = f"{self._endpoint.name}: transaction 0x{receipt.transaction_hash.hex()}"
+        try:
+            await self._endpoint.call(flight.data, sender=self.address, gas=flight.gas)
+        except CallRevertedError as error:
+            raise CallRevertedError(f"{where} reverted: {error}", error.data) from error
+        if receipt.gas_used * 64 >= flight.gas * 63:
+            raise OutOfGasError(f"{where} used up its gas limit of {flight.gas}")
+        raise CallRevertedError(f"{where} reverted, but the same call succeeds now: chain state has moved on")
+
+
+class _GaveUpError(TransientChainError):
+    """Waiting has come to its end."""

@@ -1,0 +1,60 @@
+"""Remembers the blocks that chains have shown: a chain that was killed may not show another block of a height."""
+
+import asyncio
+
+from piebridge.cli.view import ChainView, NetworkView, RelayView
+
+
+class BlockWitness:
+    """What was seen of every chain of a network."""
+
+    def __init__(self, view: NetworkView) -> None:
+        """Nothing was seen yet."""
+        self._view = view
+        self._hashes: dict[str, dict[int, str]] = {}
+
+    def height(self, name: str) -> int:
+        """Highest block that was seen of a chain."""
+        return max(self._hashes[name])
+
+    async def look(self) -> None:
+        """Look at all blocks of all chains, the old ones as well.
+
+        Raises:
+            AssertionError: a chain shows another block at a height than before, lacks one, or its validators disagree.
+            ChainError: a chain does not answer.
+        """
+        await asyncio.gather(
+            *(self._look_at_parachain(chain) for chain in self._view.chains.values()),
+            *(self._look_at_relay(relay) for relay in self._view.relays.values()),
+        )
+
+    async def _look_at_parachain(self, chain: ChainView) -> None:
+        head, _ = await chain.head()
+        calls = [("eth_getBlockByNumber", [hex(number), False]) for number in range(head + 1)]
+        shown: dict[int, str] = {}
+        for number, block in enumerate(await chain.client.batch(calls)):
+            assert isinstance(block, dict), f"{chain.name} is at {head} and has no block {number}"
+            shown[number] = str(block["hash"])
+        self._compare(chain.name, shown)
+
+    async def _look_at_relay(self, relay: RelayView) -> None:
+        for node in relay.nodes:
+            head = (await node.status()).height
+            known = self._hashes.get(relay.name, {})
+            # Each header names the one before it: the newest known and all after it tell of all before them.
+            first = max(known, default=1)
+            shown = {}
+            for height in range(first, head + 1):
+                header = (await node.signed_header(height)).header
+                shown[height] = header.hash().hex()
+                if height - 1 in shown:
+                    assert header.last_block_id.hash.hex() == shown[height - 1], f"{relay.name} breaks at {height}"
+            self._compare(relay.name, shown)
+
+    def _compare(self, name: str, shown: dict[int, str]) -> None:
+        known = self._hashes.setdefault(name, {})
+        missing = max(known, default=0) - max(shown, default=0)
+        assert missing <= 0, f"{name} has lost its last {missing} blocks"
+        for height, block_hash in shown.items():
+            assert known.setdefault(height, block_hash) == block_hash, f"{name} shows a second block at {height}"

@@ -1,0 +1,146 @@
+"""A local network whose processes a test may kill and start again, each by exactly the command that started it."""
+
+import asyncio
+import contextlib
+import shutil
+import socket
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import aiohttp
+
+from piebridge.cli import network_file, processes
+from piebridge.cli.local_network.plan import ParachainKind, Wishes
+from piebridge.cli.local_network.up import up
+from piebridge.cli.network_file import NetworkFile, ProcessEntry
+from piebridge.cli.progress import SilentProgress
+
+PORTS = range(26_000, 29_000, 60)
+"""First ports that campaigns may use; each network takes fewer than 60."""
+READY_SECONDS = 60.0
+"""How long a process may take until it serves."""
+_POLL_SECONDS = 0.1
+
+
+class CampaignNetwork:
+    """A network that is up."""
+
+    def __init__(self, network: NetworkFile, directory: Path) -> None:
+        self._network = network
+        self.directory = directory
+        self.starts: dict[str, int] = {entry.name: 1 for entry in network.processes}
+        """How often each process was started."""
+        self.kills: dict[str, int] = {}
+        """How often each process was killed while it ran."""
+
+    @property
+    def network(self) -> NetworkFile:
+        """The network file as it is now: with the ids of the processes that run."""
+        return self._network
+
+    def names(self, role: str) -> list[str]:
+        """Names of the processes of a role."""
+        return [entry.name for entry in self._network.processes if entry.role == role]
+
+    def entry(self, name: str) -> ProcessEntry:
+        """The newest process of a name."""
+        return next(entry for entry in self._network.processes if entry.name == name)
+
+    def is_running(self, name: str) -> bool:
+        """Whether the newest process of a name runs."""
+        return processes.is_running(self.entry(name))
+
+    def kill(self, name: str) -> None:
+        """SIGKILL a process that runs; returns when it is gone."""
+        entry = self.entry(name)
+        assert processes.is_running(entry), f"{name} does not run: {processes.tail(self.directory, entry)}"
+        processes.kill(entry)
+        assert not processes.is_running(entry), f"{name} survived SIGKILL"
+        self.kills[name] = self.kills.get(name, 0) + 1
+
+    def start(self, name: str) -> None:
+        """Start a process that does not run, as it was started the first time."""
+        old = self.entry(name)
+        assert not processes.is_running(old), f"{name} runs already"
+        new = processes.start(name, old.role, old.command, self.directory, processes.own_environment())
+        entries = tuple(new if entry.name == name else entry for entry in self._network.processes)
+        self._network = replace(self._network, processes=entries)
+        network_file.save(self._network, self.directory)
+        self.starts[name] += 1
+
+    async def serves(self, name: str) -> None:
+        """Wait until a gateway or notary answers at its status page."""
+        deadline = time.monotonic() + READY_SECONDS
+        while await self._health(name) is None:
+            assert self.is_running(name), f"{name} ended: {processes.tail(self.directory, self.entry(name))}"
+            assert time.monotonic() < deadline, f"{name} does not answer after {READY_SECONDS:.0f} s"
+            await asyncio.sleep(_POLL_SECONDS)
+
+    async def health_of_gateways(self) -> list[str]:
+        """What gateways say of themselves, for messages of failed tests; no check may rest on it."""
+        return [f"{name}: {await self._health(name)}" for name in self.names("gateway")]
+
+    async def _health(self, name: str) -> str | None:
+        urls = {entry.name: entry.status_url for entry in self._network.gateways}
+        urls |= {f"notary-{entry.index}": entry.url for entry in self._network.notaries}
+        timeout = aiohttp.ClientTimeout(total=2)
+        try:
+            async with aiohttp.ClientSession(timeout=timeout) as session, session.get(f"{urls[name]}/health") as answer:
+                return await answer.text()
+        except (aiohttp.ClientError, OSError, TimeoutError):
+            return None
+
+    def gateway_data(self, name: str) -> Path:
+        """Folder of a gateway's database."""
+        entry = next(entry for entry in self._network.gateways if entry.name == name)
+        return self.directory / entry.data_directory
+
+    def ended_by_themselves(self) -> list[str]:
+        """Names of processes that should run and do not, with the last lines of their logs."""
+        gone = [entry for entry in self._network.processes if not processes.is_running(entry)]
+        return [f"{entry.name}: {processes.tail(self.directory, entry, 8)}" for entry in gone]
+
+    def stop(self) -> None:
+        """End everything."""
+        order = {"gateway": 0, "notary": 1, "relay": 2, "proxy": 3, "parachain": 4}
+        processes.stop(sorted(self._network.processes, key=lambda entry: order[entry.role]))
+
+
+@contextlib.asynccontextmanager
+async def campaign_network(
+    directory: Path, kind: ParachainKind, *, parachains: int = 2, gateways: int = 2
+) -> AsyncIterator[CampaignNetwork]:
+    """Start a network for a test, and end it however the test ends."""
+    wishes = Wishes(parachains=parachains, parachain_kind=kind, gateways=gateways, port_base=free_ports())
+    running = CampaignNetwork(await up(wishes, directory, SilentProgress()), directory)
+    try:
+        yield running
+    finally:
+        running.stop()
+
+
+def free_ports() -> int:
+    """First port of a block in which nothing listens."""
+    for first in PORTS:
+        if all(_is_free(port) for port in range(first, first + PORTS.step)):
+            return first
+    raise AssertionError(f"no free block of ports from {PORTS.start} to {PORTS.stop}")
+
+
+def copy_folder(source: Path, target: Path) -> None:
+    """Replace a folder by a copy of another, or by nothing where there is no other."""
+    shutil.rmtree(target, ignore_errors=True)
+    if source.exists():
+        shutil.copytree(source, target)
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True

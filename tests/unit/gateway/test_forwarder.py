@@ -1,0 +1,435 @@
+"""Each state of a path against each event, one rule a test; losses and reordering are in tests/property."""
+
+from itertools import count
+
+import pytest
+
+from piebridge.gateway.forwarder import (
+    FORM_FULL,
+    FORM_WITHOUT_BODY,
+    Authenticate,
+    Authenticated,
+    BatchLimits,
+    Check,
+    Checked,
+    Delivery,
+    Effect,
+    Failed,
+    Flow,
+    ForwarderSettings,
+    Item,
+    ItemsObserved,
+    PacketForwarder,
+    PathKey,
+    Recheck,
+    Submit,
+    Submitted,
+)
+
+HUB_PATH = PathKey(Flow.HUB_TO_RELAY.value, 1, 7, 0)
+RELAY_PATH = PathKey(Flow.RELAY_TO_HUB.value, 2, 7)
+ACKNOWLEDGE_PATH = PathKey(Flow.ACKNOWLEDGE.value, 2, 7)
+SETTLE_PATH = PathKey(Flow.SETTLE.value, 1, 7)
+
+SETTINGS = ForwarderSettings(
+    limits=(
+        (Flow.HUB_TO_RELAY, BatchLimits(4, 1_000, 1 << 62, 1.0)),
+        (Flow.RELAY_TO_HUB, BatchLimits(4, 1_000, 300_000, 1.0)),
+        (Flow.SETTLE, BatchLimits(1, 1_000, 1 << 62, 0.0)),
+        (Flow.ACKNOWLEDGE, BatchLimits(100, 1 << 30, 1 << 62, 5.0)),
+    ),
+    effect_timeout_seconds=60,
+    recheck_seconds=20,
+    first_retry_seconds=1,
+    last_retry_seconds=8,
+    acknowledge_after_seconds=3,
+)
+
+
+def items(*numbers: int, size: int = 10, gas: int = 0, expiry: int = 0, after: float = 0) -> tuple[Item, ...]:
+    return tuple(Item(number, 100, size, gas, expiry, after) for number in numbers)
+
+
+def observe(forwarder: PacketForwarder, path: PathKey, *numbers: int, now: float = 0, **fields: int) -> None:
+    forwarder.receive(ItemsObserved(path, items(*numbers, **fields)), now)
+
+
+def only(effects: list[Effect]) -> Effect:
+    (effect,) = effects
+    return effect
+
+
+def answer_check(forwarder: PacketForwarder, now: float, state: Delivery = Delivery.PENDING) -> Check:
+    check = only(forwarder.effects(now))
+    assert isinstance(check, Check)
+    forwarder.receive(Checked(check.id, tuple((number, state) for number in check.numbers)), now)
+    return check
+
+
+def reach_authenticate(forwarder: PacketForwarder, path: PathKey, *numbers: int, **fields: int) -> Authenticate:
+    observe(forwarder, path, *numbers, **fields)
+    answer_check(forwarder, 0)
+    effect = only(forwarder.effects(1))
+    assert isinstance(effect, Authenticate)
+    return effect
+
+
+def reach_submit(forwarder: PacketForwarder, path: PathKey, *numbers: int, **fields: int) -> Submit:
+    authenticate = reach_authenticate(forwarder, path, *numbers, **fields)
+    forwarder.receive(Authenticated(authenticate.id, authenticate.at_least, b"proof"), 1)
+    effect = only(forwarder.effects(1))
+    assert isinstance(effect, Submit)
+    return effect
+
+
+def test_what_is_observed_is_checked_before_anything_is_sent() -> None:
+    forwarder = PacketForwarder(SETTINGS)
+    observe(forwarder, HUB_PATH, 3, 1, 2)
+
+    check = only(forwarder.effects(0))
+
+    assert check == Check(1, HUB_PATH, (1, 2, 3))
+    assert forwarder.effects(0) == [], "an effect is returned once"
+
+
+def test_items_that_are_done_are_forgotten_and_reported() -> None:
+    forwarder = PacketForwarder(SETTINGS)
+    observe(forwarder, HUB_PATH, 1)
+    answer_check(forwarder, 0, Delivery.DONE)
+
+    assert forwarder.effects(100) == []
+    assert [(key, item.number) for key, item in forwarder.take_finished()] == [(HUB_PATH, 1)]
+    assert forwarder.take_finished() == []
+    assert forwarder.next_timeout() is None
+
+
+def test_a_batch_waits_for_company_until_its_oldest_item_is_of_age() -> None:
+    forwarder = PacketForwarder(SETTINGS)
+    observe(forwarder, HUB_PATH, 1)
+    answer_check(forwarder, 0)
+
+    assert forwarder.effects(0.9) == []
+    assert forwarder.next_timeout() == 1.0
+    assert only(forwarder.effects(1.0)) == Authenticate(2, HUB_PATH, 1, kept_allowed=True)
+
+
+def test_a_full_batch_does_not_wait() -> None:
+    forwarder = PacketForwarder(SETTINGS)
+    observe(forwarder, HUB_PATH, 1, 2, 3, 4, 5)
+    answer_check(forwarder, 0)
+
+    effect = only(forwarder.effects(0))
+
+    assert isinstance(effect, Authenticate)
+    assert effect.at_least == 4
+
+
+@pytest.mark.parametrize(
+    ("fields", "path", "carried"),
+    [({"size": 400}, HUB_PATH, (1, 2)), ({"gas": 140_000}, RELAY_PATH, (1, 2)), ({"size": 5_000}, HUB_PATH, (1,))],
+    ids=["bytes", "gas", "one item above the limit goes alone"],
+)
+def test_size_and_gas_close_a_batch(fields: dict[str, int], path: PathKey, carried: tuple[int, ...]) -> None:
+    forwarder = PacketForwarder(SETTINGS)
+    submit = reach_submit(forwarder, path, 1, 2, 3, **fields)
+
+    assert tuple(number for number, _ in submit.forms) == carried
+
+
+def test_a_batch_covers_what_the_evidence_covers() -> None:
+    forwarder = PacketForwarder(SETTINGS)
+    authenticate = reach_authenticate(forwarder, HUB_PATH, 2, 3, 5)
+
+    forwarder.receive(Authenticated(authenticate.id, 4, b"proof"), 2)
+
+    submit = only(forwarder.effects(2))
+    assert isinstance(submit, Submit)
+    assert (submit.first, submit.last, submit.forms) == (2, 4, ((2, FORM_FULL), (3, FORM_FULL)))
+    assert submit.evidence == b"proof"
+
+
+def test_evidence_that_covers_nothing_ends_the_batch_and_it_is_tried_again_later() -> None:
+    forwarder = PacketForwarder(SETTINGS)
+    authenticate = reach_authenticate(forwarder, HUB_PATH, 5)
+
+    forwarder.receive(Authenticated(authenticate.id, 4, b"proof"), 2)
+
+    assert forwarder.effects(2) == []
+    assert isinstance(only(forwarder.effects(3)), Check)
+
+
+def test_after_a_batch_chain_state_is_asked_not_memory() -> None:
+    forwarder = PacketForwarder(SETTINGS)
+    submit = reach_submit(forwarder, HUB_PATH, 1, 2)
+    forwarder.receive(Submitted(submit.id), 5)
+
+    check = only(forwarder.effects(5))
+
+    assert isinstance(check, Check)
+    assert check.numbers == (1, 2)
+
+
+def test_an_item_that_the_far_end_skipped_is_tried_again_later_and_later() -> None:
+    forwarder = PacketForwarder(SETTINGS)
+    submit = reach_submit(forwarder, HUB_PATH, 1)
+    now, pauses = 5.0, []
+    for _ in range(4):
+        forwarder.receive(Submitted(submit.id), now)
+        answer_check(forwarder, now)
+        done_at = now
+        while True:
+            timeout = forwarder.next_timeout()
+            assert timeout is not None
+            now = max(now, timeout)
+            forwarder.handle_timeout(now)
+            effects = forwarder.effects(now)
+            if effects and isinstance(effects[0], Authenticate):
+                break
+            for effect in effects:
+                forwarder.receive(Checked(effect.id, ((1, Delivery.PENDING),)), now)
+        pauses.append(now - done_at - 1.0)
+        authenticate = effects[0]
+        forwarder.receive(Authenticated(authenticate.id, 1, b""), now)
+        effect = only(forwarder.effects(now))
+        assert isinstance(effect, Submit)
+        submit = effect
+
+    assert pauses == [1, 2, 4, 8]
+
+
+def test_an_expired_packet_goes_without_its_body() -> None:
+    forwarder = PacketForwarder(SETTINGS)
+    observe(forwarder, RELAY_PATH, 1, expiry=1_000, now=1_000)
+    observe(forwarder, RELAY_PATH, 2, expiry=1_004, now=1_000)
+    answer_check(forwarder, 1_000)
+    authenticate = only(forwarder.effects(1_005))
+    forwarder.receive(Authenticated(authenticate.id, 2, b""), 1_005)
+
+    submit = only(forwarder.effects(1_005))
+
+    assert isinstance(submit, Submit)
+    assert submit.forms == ((1, FORM_WITHOUT_BODY), (2, FORM_FULL)), "a margin of 5 s for clocks that differ"
+
+
+def test_a_refused_batch_is_proven_anew_then_halved_until_one_item_is_to_blame() -> None:
+    forwarder = PacketForwarder(SETTINGS)
+    observe(forwarder, HUB_PATH, 1, 2, 3, 4)
+    now = 0.0
+    seen: list[tuple[bool, list[int]]] = []
+    for _ in range(60):
+        forwarder.handle_timeout(now)
+        for effect in forwarder.effects(now):
+            if isinstance(effect, Check):
+                forwarder.receive(Checked(effect.id, tuple((n, Delivery.PENDING) for n in effect.numbers)), now)
+            elif isinstance(effect, Authenticate):
+                forwarder.receive(Authenticated(effect.id, effect.at_least, b""), now)
+                seen.append((effect.kept_allowed, []))
+            else:
+                seen[-1][1].extend(number for number, _ in effect.forms)
+                poisoned = any(number == 2 for number, _ in effect.forms)
+                forwarder.receive(Failed(effect.id, "reverted", permanent=True), now) if poisoned else None
+        now += 0.5
+        if len(seen) == 5:
+            break
+
+    assert seen[:3] == [(True, [1, 2, 3, 4]), (False, [1, 2, 3, 4]), (False, [1, 2])]
+    assert {len(numbers) for _, numbers in seen[3:] if numbers} == {1}
+
+
+def test_one_poisoned_item_does_not_hold_up_the_others() -> None:
+    forwarder = PacketForwarder(SETTINGS)
+    observe(forwarder, HUB_PATH, *range(1, 13))
+    world = run_until_quiet(forwarder, poisoned={2}, until=200)
+
+    assert world == set(range(1, 13)) - {2}
+    (status,) = forwarder.status(200)
+    assert status.pending + status.unchecked == 1
+    assert status.stuck == ((2, "poison"),)
+
+
+def run_until_quiet(forwarder: PacketForwarder, *, poisoned: set[int], until: float) -> set[int]:
+    delivered: set[int] = set()
+    now = 0.0
+    while now < until:
+        for effect in forwarder.effects(now):
+            if isinstance(effect, Check):
+                states = tuple((n, Delivery.DONE if n in delivered else Delivery.PENDING) for n in effect.numbers)
+                forwarder.receive(Checked(effect.id, states), now)
+            elif isinstance(effect, Authenticate):
+                forwarder.receive(Authenticated(effect.id, effect.at_least, b""), now)
+            elif poisoned & {number for number, _ in effect.forms}:
+                forwarder.receive(Failed(effect.id, "poison", permanent=True), now)
+            else:
+                delivered |= {number for number, _ in effect.forms}
+                forwarder.receive(Submitted(effect.id), now)
+        now += 0.25
+        forwarder.handle_timeout(now)
+    return delivered
+
+
+def test_an_outage_is_waited_out_longer_and_longer() -> None:
+    forwarder = PacketForwarder(SETTINGS)
+    observe(forwarder, HUB_PATH, 1)
+    now, starts = 0.0, []
+    for _ in range(5):
+        check = only(forwarder.effects(now))
+        starts.append(now)
+        forwarder.receive(Failed(check.id, "no connection", permanent=False), now)
+        timeout = forwarder.next_timeout()
+        assert timeout is not None
+        now = timeout
+
+    assert starts == [0, 1, 3, 7, 15]
+    assert forwarder.status(now)[0].last_failure == "no connection"
+
+
+@pytest.mark.parametrize("stage", ["check", "authenticate", "submit"])
+def test_an_effect_without_answer_is_given_up(stage: str) -> None:
+    forwarder = PacketForwarder(SETTINGS)
+    if stage == "check":
+        observe(forwarder, HUB_PATH, 1)
+        lost: Effect = only(forwarder.effects(1))
+    elif stage == "authenticate":
+        lost = reach_authenticate(forwarder, HUB_PATH, 1)
+    else:
+        lost = reach_submit(forwarder, HUB_PATH, 1)
+    timeout = forwarder.next_timeout()
+    assert timeout is not None
+    if stage == "check":
+        assert timeout == 61
+
+    forwarder.handle_timeout(61)
+
+    again = forwarder.effects(62)
+    assert again
+    assert isinstance(again[0], Check)
+    assert again[0].id > lost.id
+
+
+@pytest.mark.parametrize("stage", ["authenticate", "submit"])
+def test_answers_that_belong_to_nothing_under_way_change_nothing(stage: str) -> None:
+    forwarder = PacketForwarder(SETTINGS)
+    effect: Effect
+    if stage == "authenticate":
+        effect = reach_authenticate(forwarder, HUB_PATH, 1)
+    else:
+        effect = reach_submit(forwarder, HUB_PATH, 1)
+    before = forwarder.status(2)
+
+    for wrong in (9_999, 1):
+        for event in (
+            Checked(wrong, ((1, Delivery.DONE),)),
+            Authenticated(wrong, 5, b"forged"),
+            Submitted(wrong),
+            Failed(wrong, "late", permanent=True),
+        ):
+            forwarder.receive(event, 2)
+
+    assert forwarder.effects(2) == []
+    assert forwarder.status(2) == before
+    forwarder.receive(Failed(effect.id, "outage", permanent=False), 2)
+    assert forwarder.status(2)[0].last_failure == "outage"
+
+
+def test_an_answer_of_the_wrong_kind_is_not_taken_for_another() -> None:
+    forwarder = PacketForwarder(SETTINGS)
+    authenticate = reach_authenticate(forwarder, HUB_PATH, 1)
+
+    forwarder.receive(Submitted(authenticate.id), 2)
+
+    assert forwarder.take_finished() == []
+    assert forwarder.effects(2) == [], "the batch is still under way and will time out"
+    forwarder.handle_timeout(61)
+    assert isinstance(only(forwarder.effects(62)), Check)
+
+
+def test_an_item_left_to_others_is_checked_again_before_it_is_taken_over() -> None:
+    forwarder = PacketForwarder(SETTINGS)
+    forwarder.receive(ItemsObserved(HUB_PATH, items(1, after=10)), 0)
+    answer_check(forwarder, 0)
+
+    assert forwarder.effects(9.9) == []
+    again = answer_check(forwarder, 11)
+    assert again.numbers == (1,)
+    assert isinstance(only(forwarder.effects(11)), Authenticate)
+
+
+def test_what_waits_is_checked_again_at_intervals_and_when_something_happened() -> None:
+    forwarder = PacketForwarder(SETTINGS)
+    observe(forwarder, SETTLE_PATH, 4)
+    answer_check(forwarder, 0, Delivery.WAITING)
+    assert forwarder.effects(1) == []
+    assert forwarder.next_timeout() == 20
+
+    forwarder.handle_timeout(20)
+    answer_check(forwarder, 20, Delivery.WAITING)
+    forwarder.receive(Recheck(SETTLE_PATH), 21)
+    answer_check(forwarder, 21, Delivery.PENDING)
+
+    submit = only(forwarder.effects(21))
+    assert submit == Submit(submit.id, SETTLE_PATH, 4, 4, ((4, FORM_FULL),), b"")
+
+
+def test_what_a_hub_has_is_acknowledged_to_the_relay_chain() -> None:
+    forwarder = PacketForwarder(SETTINGS)
+    observe(forwarder, RELAY_PATH, 1, 2)
+    answer_check(forwarder, 0, Delivery.DONE)
+
+    check = answer_check(forwarder, 0)
+    assert check.path == ACKNOWLEDGE_PATH
+    assert forwarder.effects(5) == []
+    again = answer_check(forwarder, 8)
+    assert again.path == ACKNOWLEDGE_PATH, "a receipt may have acknowledged it meanwhile"
+    submit = only(forwarder.effects(8))
+
+    assert isinstance(submit, Submit)
+    assert submit.path == ACKNOWLEDGE_PATH
+    assert submit.forms == ((1, FORM_FULL), (2, FORM_FULL))
+
+
+def test_when_a_hub_took_a_batch_its_transactions_are_looked_at() -> None:
+    forwarder = PacketForwarder(SETTINGS)
+    path = PathKey(Flow.RELAY_TO_HUB.value, 1, 7)
+    observe(forwarder, SETTLE_PATH, 4)
+    answer_check(forwarder, 0, Delivery.WAITING)
+    submit = reach_submit(forwarder, path, 1)
+    forwarder.receive(Submitted(submit.id), 2)
+
+    checked = {effect.path for effect in forwarder.effects(2) if isinstance(effect, Check)}
+
+    assert checked == {path, SETTLE_PATH}
+
+
+def test_paths_do_not_hold_each_other_up() -> None:
+    forwarder = PacketForwarder(SETTINGS)
+    other = PathKey(Flow.HUB_TO_RELAY.value, 1, 8, 0)
+    failing = reach_authenticate(forwarder, HUB_PATH, 1)
+    forwarder.receive(Failed(failing.id, "no notaries", permanent=False), 1)
+    observe(forwarder, other, 1, now=1)
+
+    assert answer_check(forwarder, 1).path == other
+
+
+def test_ids_of_effects_are_never_used_twice() -> None:
+    forwarder = PacketForwarder(SETTINGS)
+    seen: set[int] = set()
+    for number in count(1):
+        observe(forwarder, HUB_PATH, number)
+        for effect in forwarder.effects(number):
+            assert effect.id not in seen
+            seen.add(effect.id)
+        forwarder.handle_timeout(number)
+        if number == 200:
+            break
+    assert len(seen) > 3
+
+
+def test_an_item_that_only_has_to_become_final_is_not_called_stuck() -> None:
+    forwarder = PacketForwarder(SETTINGS)
+    submit = reach_submit(forwarder, RELAY_PATH, 1)
+    forwarder.receive(Submitted(submit.id), 2)
+    answer_check(forwarder, 2, Delivery.WAITING)
+
+    (status,) = forwarder.status(3)
+
+    assert (status.waiting, status.stuck) == (1, ())

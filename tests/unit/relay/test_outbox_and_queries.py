@@ -1,0 +1,255 @@
+"""Outboxes of the relay chain and what it answers about itself."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from piebridge.abci.messages import CODE_OK, QueryRequest, QueryResponse
+from piebridge.crypto import simple_map
+from piebridge.crypto.simple_map import ValueOperator
+from piebridge.crypto.sparse_merkle import SparseMerkleProof, verify_absence, verify_presence
+from piebridge.protocol_stack.commitment import endorsed_head_key, state_packet_key
+from piebridge.protocol_stack.governor_relay_bodies import CloseChain
+from piebridge.protocol_stack.header import VerificationHeader
+from piebridge.protocol_stack.relay_queries import (
+    CursorQuery,
+    OutboxEntriesQuery,
+    RecordedQuery,
+    RegistrationQuery,
+)
+from piebridge.protocol_stack.transport.outbox import (
+    BareEntry,
+    OutboxHead,
+    PacketEntry,
+    ReceiptHomeEntry,
+    VerdictsEntry,
+    open_relay_outbox,
+)
+from piebridge.protocol_stack.verdicts import VERDICTS_MAX, OriginVerdict, ParticipantVerdict
+from piebridge.protocol_stack.verification.base import Method
+from piebridge.relay.app import queries
+from piebridge.relay.app.application import RelayApplication
+from testkit.relay_world import RelayWorld, two_chains
+
+REFUSED_DEMAND = VerificationHeader(Method.BOTH)
+
+
+@pytest.fixture
+def world() -> RelayWorld:
+    return two_chains()
+
+
+def ask(world: RelayWorld, path: str, data: bytes = b"", *, prove: bool = False, height: int = 0) -> QueryResponse:
+    return world.application.query(QueryRequest(path, data, height, prove))
+
+
+def ask_json(world: RelayWorld, path: str, data: bytes = b"") -> dict[str, object]:
+    answer = ask(world, path, data)
+    assert answer.code == CODE_OK, answer.log
+    value = json.loads(answer.value)
+    assert isinstance(value, dict)
+    return value
+
+
+def test_outbox_is_opened_at_registration(world: RelayWorld) -> None:
+    answer = ask(world, "/outbox/head", RegistrationQuery(20).encode())
+    assert OutboxHead.decode(answer.value) == OutboxHead(0, open_relay_outbox(1, 1, 20))
+
+
+def test_verdicts_of_a_block_come_first_then_the_rest_in_order(world: RelayWorld) -> None:
+    one, two = world.hubs[10], world.hubs[20]
+    # Hub 10 is origin of a transaction, participant of another, destination of a packet and source of a receipt.
+    sent = one.send_free(20)
+    world.carry_from(one)
+    world.carry_to(two)
+    one.request(20, verification=REFUSED_DEMAND)
+    two.request(10, verification=REFUSED_DEMAND)
+    two.send_free(10)
+    for hub in (one, two):
+        hub.chain.close_block()
+        world.catch_up(hub)
+        world.follow(hub)
+    first = world.view.outbox_head(10)
+    assert first is not None
+    world.must(two.range_message(0), two.range_message(1), one.range_message(1))
+    entries = world.entries_toward(one, first.number + 1).entries
+    assert [type(entry) for entry in entries] == [VerdictsEntry, VerdictsEntry, ReceiptHomeEntry, PacketEntry]
+    assert isinstance(entries[0], VerdictsEntry)
+    assert isinstance(entries[1], VerdictsEntry)
+    assert isinstance(entries[0].verdicts.items[0], OriginVerdict)
+    assert isinstance(entries[1].verdicts.items[0], ParticipantVerdict)
+    assert isinstance(entries[2], ReceiptHomeEntry)
+    assert entries[2].receipt.packet_id == sent.packet_id
+    assert {entry.height for entry in entries} == {world.height}
+
+
+def test_more_than_256_verdicts_of_a_block_make_more_entries(world: RelayWorld) -> None:
+    hub = world.hubs[10]
+    for _ in range(VERDICTS_MAX + 1):
+        hub.request(77)
+    world.carry_from(hub, 1)
+    entries = world.entries_toward(hub).entries
+    sizes = [len(entry.verdicts.items) for entry in entries if isinstance(entry, VerdictsEntry)]
+    assert sizes == [VERDICTS_MAX, 1]
+
+
+def test_entries_fold_to_the_head_and_dropped_messages_come_bare(world: RelayWorld) -> None:
+    source, destination = world.hubs[10], world.hubs[20]
+    for _ in range(3):
+        source.send_free(20)
+    world.carry_from(source)
+    entries = world.entries_toward(destination)
+    assert entries.fold() == world.view.outbox_head(20)
+    world.carry_to(destination)
+    world.carry_from(destination)
+    after = world.entries_toward(destination)
+    assert all(isinstance(entry, BareEntry) for entry in after.entries)
+    assert after.fold() == entries.fold()
+    part = world.entries_toward(destination, first=2, count=1)
+    assert (part.first, part.last) == (2, 2)
+
+
+def test_entries_stop_where_the_answer_is_full(world: RelayWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(3):
+        world.hubs[10].send_free(20, bytes(1_000))
+    world.carry_from(world.hubs[10])
+    monkeypatch.setattr(queries, "ANSWER_BYTES_MAX", 2_400)
+    assert world.entries_toward(world.hubs[20]).last == 2
+    monkeypatch.setattr(queries, "ANSWER_BYTES_MAX", 10)
+    assert world.entries_toward(world.hubs[20]).last == 1, "one at least, or a gateway would never get on"
+
+
+@pytest.mark.parametrize(
+    ("path", "data"),
+    [
+        ("/outbox/head", RegistrationQuery(99).encode()),
+        ("/outbox/entries", OutboxEntriesQuery(20, 1, 5).encode()),
+        ("/outbox/entries", OutboxEntriesQuery(99, 1, 5).encode()),
+        ("/cursor", CursorQuery(10, 0).encode()),
+        ("/packet", bytes(32)),
+        ("/packet", bytes(31)),
+        ("/transaction", bytes(32)),
+        ("/client", RegistrationQuery(99).encode()),
+        ("/chain", RegistrationQuery(99).encode()),
+        ("/chain", b""),
+        ("/set", b"\x00"),
+        ("/quota", b""),
+        ("/nothing", b""),
+        ("/store/endorsed/key", b"nothing"),
+    ],
+)
+def test_what_is_not_there_gives_code_1_and_a_reason(world: RelayWorld, path: str, data: bytes) -> None:
+    answer = ask(world, path, data)
+    assert answer.code == 1
+    assert answer.log
+
+
+def test_only_the_newest_height_is_answered(world: RelayWorld) -> None:
+    answer = world.application.query(QueryRequest("/status", height=world.height + 1))
+    assert answer.code == 1
+    assert world.application.query(QueryRequest("/status", height=world.height)).code == CODE_OK
+
+
+def test_answers_do_not_show_a_block_before_its_commit(world: RelayWorld) -> None:
+    hub = world.hubs[10]
+    packet = hub.send_free(20)
+    hub.chain.close_block()
+    world.catch_up(hub)
+    world.follow(hub)
+    query = RecordedQuery(packet.lane, packet.sequence).encode()
+    world.finalize(world.sign(hub.range_message()))
+    assert ask(world, "/recorded", query).value == b"\x00"
+    world.application.commit()
+    assert ask(world, "/recorded", query).value == b"\x01"
+    assert OutboxHead.decode(ask(world, "/cursor", CursorQuery(10, 0).encode()).value) == hub.outboxes[0]
+
+
+def test_life_of_a_transaction_is_told(world: RelayWorld) -> None:
+    source, destination = world.hubs[10], world.hubs[20]
+    packet = source.request(20)
+    world.carry_from(source, 1)
+    from piebridge.relay.app import transactions
+
+    tx_id = transactions.id_of(world.view, 10, 1)
+    opened = ask_json(world, "/transaction", tx_id)
+    assert (opened["state"], opened["packet_ids"]) == ("OPEN", [packet.packet_id.hex()])
+    told = ask_json(world, "/packet", packet.packet_id)
+    assert (told["carried"], told["entry"], told["acknowledged"]) == (True, 1, False)
+    world.carry_to(destination)
+    world.carry_from(destination, 1)
+    ended = ask_json(world, "/transaction", tx_id)
+    assert (ended["state"], ended["verdict"], ended["code"], ended["verdict_entry"]) == ("COMMIT", 2, 1, 1)
+    told = ask_json(world, "/packet", packet.packet_id)
+    assert told["receipt"] == {"acknowledged": False, "code": 1, "entry": 2}
+
+
+def test_chain_client_status_and_quota_are_told(world: RelayWorld) -> None:
+    hub = world.hubs[10]
+    world.carry_from(hub, 0) if hub.log[0] else None
+    world.govern(CloseChain(20, 7))
+    assert ask_json(world, "/chain", RegistrationQuery(20).encode())["closed_at"] == 7
+    chain = ask_json(world, "/chain", RegistrationQuery(10).encode())
+    assert (chain["hub"], chain["method"], chain["closed_at"]) == (hub.address.hex(), 1, None)
+    client = ask_json(world, "/client", RegistrationQuery(10).encode())
+    assert (client["newest_height"], client["frozen"]) == (3, False)
+    status = ask_json(world, "/status")
+    assert (status["life_cycle"], status["governor_counter"], status["chains"]) == ("ACTIVE", 1, [10, 20])
+    quota = ask_json(world, "/quota", bytes(20))
+    assert (quota["authorised"], quota["quota"], quota["used"]) == (False, 20, 0)
+
+
+def test_state_proofs_lead_to_the_app_hash(world: RelayWorld) -> None:
+    packet = world.hubs[10].send_free(20)
+    world.carry_from(world.hubs[10])
+    app_hash = world.application.info().last_block_app_hash
+    for key, present in ((state_packet_key(packet.packet_id), True), (state_packet_key(bytes(32)), False)):
+        answer = ask(world, "/store/state/key", key, prove=True, height=world.application.info().last_block_height)
+        leaf, store = answer.proof_ops
+        proof = SparseMerkleProof.decode(leaf.data)
+        root = ValueOperator.decode(store.data)
+        state_root = world.application.state._version.state.root
+        simple_map.verify(root, root=app_hash, key=b"state", value=state_root)
+        if present:
+            verify_presence(proof, root=state_root, key=key, value=answer.value)
+        else:
+            verify_absence(proof, root=state_root, key=key)
+            assert answer.value == b""
+
+
+def test_endorsed_proofs_lead_to_the_app_hash_as_stock_clients_check_them(world: RelayWorld) -> None:
+    world.hubs[10].send_free(20)
+    world.carry_from(world.hubs[10])
+    key = endorsed_head_key(20)
+    answer = ask(world, "/store/endorsed/key", key, prove=True, height=world.application.info().last_block_height)
+    inner, outer = (ValueOperator.decode(op.data) for op in answer.proof_ops)
+    app_hash = world.application.info().last_block_app_hash
+    simple_map.verify_in_store(inner, outer, app_hash=app_hash, store=b"endorsed", key=key, value=answer.value)
+    assert OutboxHead.decode(answer.value) == world.view.outbox_head(20)
+    assert ask(world, "/store/endorsed/key", key).proof_ops == ()
+
+
+def test_newest_proof_is_of_the_height_that_the_next_header_covers(world: RelayWorld) -> None:
+    for _ in range(2):
+        world.hubs[10].send_free(20)
+        world.carry_from(world.hubs[10])
+    newest = world.application.info().last_block_height
+    app_hashes = {request.height: response.app_hash for request, response in world.blocks}
+    assert app_hashes[newest] != app_hashes[newest - 1]
+    request = QueryRequest("/store/endorsed/key", endorsed_head_key(20), prove=True)
+    reopened = RelayApplication(world.application.state._backend)
+    for application in (world.application, reopened):
+        answer = application.query(request)
+        assert (answer.code, answer.height) == (CODE_OK, newest - 1)
+        for height in (newest - 1, newest):
+            proven = application.query(replace(request, height=height))
+            inner, outer = (ValueOperator.decode(op.data) for op in proven.proof_ops)
+            simple_map.verify_in_store(
+                inner,
+                outer,
+                app_hash=app_hashes[height],
+                store=b"endorsed",
+                key=endorsed_head_key(20),
+                value=proven.value,
+            )
+        assert application.query(replace(request, height=newest - 2)).code == 1
