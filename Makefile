@@ -27,8 +27,8 @@ demo: ## tokens move between chains, live (PARACHAIN_KIND=anvil: the same on rea
 	$(SET_UP) $(if $(filter anvil,$(PARACHAIN_KIND)),dev,runtime)
 	@$(BIN)/piebridge demo --parachain-kind $(PARACHAIN_KIND)
 
-test: ## everything: Solidity tests, then all Python tests with real chains
-	$(SET_UP) dev
+test: ## everything: Solidity tests, then all Python tests with real chains (builds CometBFT once)
+	$(SET_UP) test
 	cd contracts && $(BIN)/forge test
 	cd contracts && FOUNDRY_PROFILE=london $(BIN)/forge test
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
@@ -67,7 +67,7 @@ fmt: ## format everything in place
 	$(BIN)/ruff format .
 	cd contracts && $(BIN)/forge fmt
 
-cometbft: ## build CometBFT from its Go module (3 to 4 minutes once, then cached)
+cometbft: ## build CometBFT from its Go module (1 to 4 minutes once, then cached)
 	$(SET_UP) cometbft
 
 bare-machine: ## run TARGET (demo, test-fast ...) in a fresh clone with an empty environment: make bare-machine TARGET=demo

@@ -31,6 +31,10 @@ def holds(read: Callable[[], Awaitable[object]], wanted: object) -> Callable[[],
     return condition
 
 
+def has_status(chain: Parachain, nonce: int, wanted: int) -> Callable[[], Awaitable[bool]]:
+    return holds(lambda: chain.status(1, nonce), wanted)
+
+
 async def run_gateway(config: GatewayConfig) -> Gateway:
     gateway = Gateway(config)
     await gateway.start()
@@ -126,7 +130,7 @@ async def test_stopped_at_any_moment_nothing_is_lost_and_nothing_doubled(
     try:
         await eventually(holds(lambda: b.balance("bob"), packets), timeout_seconds=60)
         for nonce in range(1, packets + 1):
-            await eventually(holds(lambda nonce=nonce: a.status(1, nonce), COMMITTED))
+            await eventually(has_status(a, nonce, COMMITTED))
     finally:
         await gateway.stop()
     assert kills == 5
@@ -142,7 +146,7 @@ async def test_two_gateways_share_the_work_without_speaking_to_each_other(tmp_pa
             await send_burst(a, 10)
             await eventually(holds(lambda: b.balance("bob"), 10))
             for nonce in range(1, 11):
-                await eventually(holds(lambda nonce=nonce: a.status(1, nonce), COMMITTED))
+                await eventually(has_status(a, nonce, COMMITTED))
             carried = [gateway.counters.total("items_carried") for gateway in gateways]
         finally:
             for gateway in gateways:

@@ -4,8 +4,12 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
+
+CACHE = Path(__file__).resolve().parents[2] / ".cache"
+"""What the set-up keeps between runs."""
 
 
 class MissingToolError(Exception):
@@ -28,7 +32,18 @@ def require_tool(name: str) -> Path:
     found = find_tool(name)
     if found is not None:
         return found
-    line = f"{name} is missing: `make test` installs it if the registries answer and have a package for this platform"
+    _lack(f"{name} is missing: `make test` installs it if the registries answer and have a package for this platform")
+
+
+def require_cached(name: str) -> Path:
+    """Returns a folder that the set-up has put into .cache; missing, it is treated as a missing program is."""
+    folder = CACHE / name
+    if not folder.is_dir():
+        _lack(f"{folder.relative_to(CACHE.parent)} is missing: `make test` brings it in if the registries answer")
+    return folder
+
+
+def _lack(line: str) -> NoReturn:
     if os.environ.get("CI") == "true":
         raise MissingToolError(line)
     pytest.skip(line)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Run chains: relay chains and EVM chains on ABCI.")
 run = typer.Typer(
     no_args_is_help=True,
-    help="Run a chain until SIGTERM or Ctrl-C. Killed at any moment, it goes on from its last block when started again.",
+    help="Run a chain until SIGTERM or Ctrl-C. Killed at any moment, it goes on from its last block at the next start.",
 )
 app.add_typer(run, name="run")
 

@@ -1,41 +1,35 @@
 """Collects the facts about one packet from the chains that it touches. Whoever does not answer becomes a fact, too."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Callable
+from dataclasses import replace
 
-import aiohttp
-
-from piebridge.chains.errors import TransactionRefusedError
+from piebridge.cli.carriers import ask_gateways, ask_notaries, ask_validators, delivery_cost_wei
 from piebridge.cli.facts import (
     BlockFacts,
     DestinationFacts,
-    GatewayFacts,
     HomeFacts,
     PacketFacts,
     RelayFacts,
     SentPacket,
-    SignatureFacts,
-    Signer,
     SourceFacts,
 )
-from piebridge.cli.view import REQUEST_TIMEOUT_SECONDS, ChainView, NetworkView, ReceivedRange, RelayView
+from piebridge.cli.view import ChainView, NetworkView, ReceivedRange, RelayView
 from piebridge.contracts.loader import load
-from piebridge.crypto.errors import ChainError, VerificationError
+from piebridge.crypto.errors import ChainError, DecodingError
 from piebridge.protocol_stack.commitment import (
     bitmap_bit,
-    chain_slot,
     origin_status_slot,
-    receive_lane_slot,
     receipts_slot,
+    receive_lane_slot,
     seen_slot,
     settlement_slot,
     status_bits,
     status_slot,
 )
-from piebridge.protocol_stack.packet import Packet
+from piebridge.protocol_stack.packet import Packet, transaction_id
 from piebridge.protocol_stack.receipts import ReceiptBatch, ReceiptCode
-from piebridge.protocol_stack.relay_queries import EndorseQuery, RecordedQuery
+from piebridge.protocol_stack.relay_queries import RecordedQuery
 from piebridge.protocol_stack.transport.outbox import (
     HeaderEntry,
     PacketEntry,
@@ -45,10 +39,6 @@ from piebridge.protocol_stack.transport.outbox import (
 )
 from piebridge.protocol_stack.verdicts import OriginVerdict
 
-_T = TypeVar("_T")
-
-DELIVERY_GAS = 120_000
-"""Gas that one delivery takes at least, about; a gateway that cannot pay it cannot deliver."""
 _COMMITTED, _ABORTED = 0b10, 0b11
 _SETTLED = 1
 _FLAG_NAMES = {
@@ -82,24 +72,17 @@ class _Collector:
 
     async def collect(self) -> PacketFacts:
         source, destination, home, gateways = await asyncio.gather(
-            self._source_facts(), self._destination_facts(), self._home_facts(), self._gateway_facts()
+            self._source_facts(),
+            self._destination_facts(),
+            self._home_facts(),
+            ask_gateways(self._view, self._source, self._destination),
         )
         relays = await asyncio.gather(*(self._relay_facts(relay) for relay in self._candidates()))
-        facts = PacketFacts(
-            self._sent, source, tuple(relays), destination, home, gateways, delivery_cost_wei=await self._cost()
-        )
-        notaries, endorsements = await asyncio.gather(self._notary_facts(facts), self._endorsement_facts(facts))
-        return PacketFacts(
-            facts.sent,
-            source,
-            facts.relays,
-            destination,
-            home,
-            gateways,
-            notaries,
-            endorsements,
-            facts.delivery_cost_wei,
-        )
+        cost = await delivery_cost_wei(self._destination or self._source)
+        facts = PacketFacts(self._sent, source, tuple(relays), destination, home, gateways, delivery_cost_wei=cost)
+        notaries = await ask_notaries(self._view, facts)
+        endorsements = await ask_validators(self._view, facts)
+        return replace(facts, notaries=notaries, endorsements=endorsements)
 
     def _candidates(self) -> list[RelayView]:
         bound = self._header.transport.relay
@@ -175,8 +158,6 @@ class _Collector:
                     return entry.height
         if not self._header.transaction.nonce:
             return None
-        from piebridge.protocol_stack.packet import transaction_id
-
         identifier = transaction_id(
             self._header.transport.domain,
             self._header.transport.source,
@@ -257,7 +238,7 @@ class _Collector:
             committed = status_bits(word, self._packet.sequence) == _COMMITTED
             code = ReceiptCode.EXECUTED if committed else ReceiptCode.FAILED
         if number is None:
-            return DestinationFacts(**{**_fields(facts), "ended": BlockFacts(facts.head, facts.now), "code": code})
+            return replace(facts, ended=BlockFacts(facts.head, facts.now), code=code)
         block = await chain.block(number)
         ended, reason = BlockFacts(number, int(block["timestamp"], 16)), None
         for received in await chain.received_ranges(number):
@@ -266,12 +247,12 @@ class _Collector:
                 ended = _received(number, ended.time, received)
                 told, reason = self._outcome(received)
                 code = told or code
-        return DestinationFacts(**{**_fields(facts), "ended": ended, "code": code, "reason": reason})
+        return replace(facts, ended=ended, code=code, reason=reason)
 
     async def _waiting(self, chain: ChainView, facts: DestinationFacts) -> DestinationFacts:
         hub, header = load("Hub"), self._header
         relay = header.transport.relay
-        (maximum,), (_, _, _, flags), (account, _, app_paused, _) = await asyncio.gather(
+        (maximum,), (_, _, _, flags), (_, _, app_paused, _) = await asyncio.gather(
             chain.call(chain.hub, hub, "MAX_HANDLER_GAS"),
             chain.call(chain.hub, hub, "outbox", header.transport.domain, relay),
             chain.call(chain.hub, hub, "applicationOf", header.application.application),
@@ -279,7 +260,7 @@ class _Collector:
         paused = [text for bit, text in _FLAG_NAMES.items() if flags >> bit & 1]
         if app_paused:
             paused.append(f"application {header.application.application} is paused")
-        return DestinationFacts(**{**_fields(facts), "handler_gas_max": maximum, "paused": tuple(paused)})
+        return replace(facts, handler_gas_max=maximum, paused=tuple(paused))
 
     def _carries(self, received: ReceivedRange) -> bool:
         maker = received.envelope.range.maker
@@ -323,7 +304,10 @@ class _Collector:
         if not header.transport.receipt_wanted:
             return HomeFacts(wanted=False)
         slot = receipts_slot(lane.domain, lane.destination, lane.relay, lane.channel, self._packet.sequence)
-        taken = lambda value: bitmap_bit(value, self._packet.sequence)  # noqa: E731
+
+        def taken(value: int) -> bool:
+            return bitmap_bit(value, self._packet.sequence)
+
         if not taken(await self._source.storage(slot)):
             return HomeFacts(wanted=True)
         return HomeFacts(wanted=True, came=await self._came(slot, taken))
@@ -357,84 +341,6 @@ class _Collector:
                 return BlockFacts(number, int(block["timestamp"], 16), item["hash"], int(receipt["gasUsed"], 16), 1)
         return BlockFacts(number, int(block["timestamp"], 16))
 
-    # Gateways, notaries, validators
-
-    async def _gateway_facts(self) -> tuple[GatewayFacts, ...]:
-        async def ask(name: str, address: str, url: str | None) -> GatewayFacts:
-            problem = await _http_problem(url) if url else "its address is not known"
-            source = await _or_else(self._source.balance(address), 0)
-            destination = await _or_else(self._destination.balance(address), 0) if self._destination else 0
-            return GatewayFacts(name, problem, source, destination)
-
-        entries = self._view.network.gateways
-        return tuple(await asyncio.gather(*(ask(item.name, item.address, item.status_url) for item in entries)))
-
-    async def _notary_facts(self, facts: PacketFacts) -> SignatureFacts | None:
-        """Ask the notaries for the statement that the packet, or its receipt, waits for."""
-        recorder = facts.recorder
-        if recorder is None:
-            chain, number, outbox = self._source, facts.source.sent.number, self._sent.outbox_relay
-            head = facts.source.head
-        elif facts.destination.ended is not None and facts.home.came is None and facts.home.wanted:
-            if self._destination is None or recorder.answer_height is not None:
-                return None
-            chain, number, outbox = self._destination, facts.destination.ended.number, self._packet.lane.relay
-            head = facts.destination.head
-        else:
-            return None
-        if chain.entry.verification != "notary" or head - number < chain.entry.finality_depth:
-            return None
-        request = {
-            "domain": self._view.network.domain.id,
-            "registration": chain.entry.registration,
-            "hub": chain.entry.hub.lower(),
-            "block_number": number,
-            "slots": [chain_slot(self._view.network.domain.id, outbox).hex()],
-        }
-        notaries = [item for item in self._view.network.notaries if chain.entry.registration in item.chains]
-        problems = await asyncio.gather(*(_notary_problem(f"{item.url}/v1/statement", request) for item in notaries))
-        signers = [
-            Signer(f"notary-{item.index}", item.address, problem)
-            for item, problem in zip(notaries, problems, strict=True)
-        ]
-        return SignatureFacts(max((item.k for item in notaries), default=1), tuple(signers))
-
-    async def _endorsement_facts(self, facts: PacketFacts) -> SignatureFacts | None:
-        """Ask the validators to endorse the entry that the packet, or its answer, waits for."""
-        recorder = facts.recorder
-        if recorder is None or facts.home.came is not None:
-            return None
-        if facts.destination.ended is None:
-            destination, number = self._header.transport.destination, recorder.entry_number
-        else:
-            destination, number = self._header.transport.source, recorder.answer_entry
-        if not number:
-            return None
-        relay = self._view.relays[recorder.relay]
-        query = EndorseQuery(destination, number).encode()
-
-        async def ask(index: int) -> Signer:
-            entry = relay.entry.validators[index]
-            try:
-                await relay.nodes[index].abci_query(EndorseQuery.PATH, query)
-            except TransactionRefusedError as error:
-                return Signer(f"validator {index}", entry.endorsement_address, error.log)
-            except ChainError as error:
-                return Signer(f"validator {index}", entry.endorsement_address, f"does not answer: {error}")
-            return Signer(f"validator {index}", entry.endorsement_address, None)
-
-        signers = await asyncio.gather(*(ask(index) for index in range(len(relay.entry.validators))))
-        return SignatureFacts(relay.entry.k, tuple(signers))
-
-    async def _cost(self) -> int:
-        chain = self._destination or self._source
-        price = await _or_else(chain.client.call("eth_gasPrice"), "0x0")
-        return int(str(price), 16) * DELIVERY_GAS
-
-
-def _fields(facts: DestinationFacts) -> dict[str, object]:
-    return {name: getattr(facts, name) for name in DestinationFacts.__slots__}
-
 
 def _received(number: int, moment: int, received: ReceivedRange) -> BlockFacts:
     entries = received.envelope.range.entries
@@ -462,34 +368,6 @@ def _revert_reason(data: bytes) -> str:
         try:
             if reason := load(name).decode_error(data):
                 return f"the handler refused: {reason}"
-        except VerificationError:
+        except DecodingError:
             continue
     return f"the handler reverted with 0x{data.hex()}" if data else "the handler reverted without a reason"
-
-
-async def _http_problem(url: str) -> str | None:
-    """Return why a gateway does not work; an unhealthy one that answers still carries what it can."""
-    try:
-        timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_SECONDS)
-        async with aiohttp.ClientSession(timeout=timeout) as session, session.get(f"{url}/health"):
-            return None
-    except (aiohttp.ClientError, OSError, TimeoutError) as error:
-        return f"{url} does not answer ({type(error).__name__})"
-
-
-async def _notary_problem(url: str, request: dict[str, object]) -> str | None:
-    try:
-        timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_SECONDS)
-        async with aiohttp.ClientSession(timeout=timeout) as session, session.post(url, json=request) as response:
-            answer = await response.json(content_type=None)
-    except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-        return f"does not answer ({type(error).__name__})"
-    error = answer.get("error") if isinstance(answer, dict) else {"code": "malformed", "message": "no JSON object"}
-    return f"{error.get('code')}: {error.get('message')}" if isinstance(error, dict) else None
-
-
-async def _or_else(question: Awaitable[_T], default: _T) -> _T:
-    try:
-        return await question
-    except ChainError:
-        return default

@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import signal
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -12,12 +13,7 @@ import typer
 
 from piebridge.cli import output, processes, progress
 from piebridge.cli.demo_report import Report
-from piebridge.cli.local_network.plan import NetworkPlan, ParachainKind, Wishes, make_plan
-from piebridge.cli.network_file import NetworkFile
-from piebridge.crypto.errors import ConfigurationError
-
-PORT_BASES = range(24_000, 32_000, 500)
-"""Where the demo looks for free ports."""
+from piebridge.cli.local_network.plan import ParachainKind, Wishes
 
 
 def demo(
@@ -34,18 +30,18 @@ def demo(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document in place of tables.")] = False,
 ) -> None:
-    """Move tokens between three chains, see a refused and an expired transfer come back, and let an oracle check it all.
+    """Move tokens between three chains, see refused and expired transfers come back, let an oracle check everything.
 
     Three parachains, one relay chain with four validator keys, two gateways; everything runs on this machine and is
     gone afterwards. Exit code 0 only if everything happened as it should and the oracle agrees.
     """
-    plan = _plan(parachain_kind, port_base)
+    wishes = _wishes(parachain_kind, port_base)
     directory = Path(tempfile.mkdtemp(prefix="piebridge-demo-"))
     signal.signal(signal.SIGTERM, _interrupt)
     kept = False
     try:
         with progress.shown(silent=json) as shown:
-            report, network = asyncio.run(_run(plan.wishes, directory, shown))
+            report = asyncio.run(_run(wishes, directory, shown))
         kept = keep
         if json:
             output.print_json(report.document())
@@ -54,7 +50,6 @@ def demo(
         if keep and not json:
             output.say(f"the network runs on: piebridge network status --dir {directory}")
             output.say(f"end it with:         piebridge network down --delete --dir {directory}")
-        del network
     finally:
         if not kept:
             _tear_down(directory)
@@ -62,31 +57,20 @@ def demo(
         raise typer.Exit(1)
 
 
-async def _run(wishes: Wishes, directory: Path, shown: progress.Progress) -> tuple[Report, NetworkFile]:
+async def _run(wishes: Wishes, directory: Path, shown: progress.Progress) -> Report:
     from piebridge.cli.demo_scenario import Scenario
     from piebridge.cli.local_network.up import up
 
     scenario = Scenario(directory, shown)
     network = await up(wishes, directory, shown)
-    return await scenario.play(network), network
+    return await scenario.play(network)
 
 
-def _plan(kind: ParachainKind, port_base: int | None) -> NetworkPlan:
-    """Return a plan whose ports are free now."""
+def _wishes(kind: ParachainKind, port_base: int | None) -> Wishes:
     from piebridge.cli.local_network import folder
 
-    if port_base is not None:
-        plan = make_plan(Wishes(parachain_kind=kind, port_base=port_base))
-        folder.probe_ports(plan)
-        return plan
-    for candidate in PORT_BASES:
-        plan = make_plan(Wishes(parachain_kind=kind, port_base=candidate))
-        try:
-            folder.probe_ports(plan)
-        except ConfigurationError:
-            continue
-        return plan
-    raise ConfigurationError(f"no free ports from {PORT_BASES.start} to {PORT_BASES.stop}: give --port-base")
+    wishes = Wishes(parachain_kind=kind)
+    return replace(wishes, port_base=folder.find_free_ports(wishes) if port_base is None else port_base)
 
 
 def _tear_down(directory: Path) -> None:

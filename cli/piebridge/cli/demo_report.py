@@ -102,8 +102,9 @@ class Report:
         if self.verdict.pending:
             output.complain(f"{len(self.verdict.pending)} packets are still under way")
         output.say(
-            f"up after {self.seconds_until_up:.1f} s, first packet acknowledged after {self.seconds_until_first:.1f} s, "
-            f"everything after {self.seconds:.1f} s; latency p50 {self._median():.1f} s, max {self._maximum():.1f} s"
+            f"up after {self.seconds_until_up:.1f} s, first packet acknowledged after "
+            f"{self.seconds_until_first:.1f} s, all done after {self.seconds:.1f} s; "
+            f"latency p50 {self._median():.1f} s, max {self._maximum():.1f} s"
         )
 
     def _row(self, item: Expectation) -> list[str]:

@@ -5,21 +5,19 @@ import os
 import secrets
 import signal
 import time
-from contextlib import contextmanager
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from piebridge.cli import oracle_command, processes, sending
 from piebridge.cli.collect import collect
 from piebridge.cli.demo_report import Expectation, Report
-from piebridge.cli.facts import SentPacket
 from piebridge.cli.network_file import NetworkFile
 from piebridge.cli.progress import Progress
 from piebridge.cli.sending import TOKEN_UNIT, Transfer
 from piebridge.cli.trace import State, trace
 from piebridge.cli.view import ChainView, NetworkView, account_key, artifact
-from piebridge.cli.wallet import Call, contract_address
+from piebridge.cli.wallet import Call, Wallet, contract_address
 from piebridge.cli.watch import POLL_SECONDS, Watch
 from piebridge.contracts.loader import load
 from piebridge.crypto.errors import TransientChainError
@@ -29,6 +27,8 @@ BATCH = 5
 """Transfers that each chain sends to each other chain."""
 EXPIRY_SECONDS = 3
 """How soon the transfer expires that the gateways are kept from carrying."""
+MESSAGE = b"Hello from chain-3"
+"""What the third chain tells the second."""
 TIMEOUT_SECONDS = 60.0
 """How long the demo waits for its packets."""
 
@@ -54,7 +54,9 @@ class Scenario:
             self._first, self._second, self._third = list(view.chains.values())[:3]
             ready = time.monotonic()
             board, record = await self._send_batch()
-            await self._until_finished("packets")
+            left = await self._until_finished()
+            total = len(self._expectations)
+            self._progress.done(f"{total - left} of {total} packets finished")
             await self._expire()
             self._progress.working("asking the chains what happened")
             return await self._report(ready, board, record)
@@ -78,7 +80,7 @@ class Scenario:
         batches[self._first.name].append(("refused transfer", refused, State.REFUNDED))
         record = sending.notarise_call(view, self._first, self._third.entry.registration, key, value, expiry)
         batches[self._first.name].append(("notarisation", record, State.COMPLETED))
-        message = sending.message_call(self._third, self._second.entry.evm_chain_id, board, b"Hello from chain-3")
+        message = sending.message_call(self._third, self._second.entry.evm_chain_id, board, MESSAGE)
         batches[self._third.name].append(("ERC-7786 message", message, State.COMPLETED))
 
         self._progress.working("sending packets from all chains")
@@ -92,9 +94,7 @@ class Scenario:
     async def _send_from(
         self, chain: ChainView, batches: dict[str, list[tuple[str, Call, State]]], deployment: Call | None = None
     ) -> None:
-        """Send the packets of one chain; gas is estimated for one call of each kind, which costs one execution each."""
-        from piebridge.cli.wallet import Wallet
-
+        """Send the packets of one chain together, behind the transaction that creates the message board there."""
         wallet = Wallet(chain.client, self._key, chain.entry.evm_chain_id)
         if deployment is not None:
             await wallet.execute([deployment])
@@ -123,7 +123,8 @@ class Scenario:
                     raise TransientChainError(f"the clock of {self._first.name} stands still")
                 await asyncio.sleep(POLL_SECONDS)
         self._progress.done("a transfer expired while the gateways stood still; now they go on")
-        await self._until_finished("expired transfer")
+        if not await self._until_finished():
+            self._progress.done("the expired transfer was refunded")
 
     async def _transfer(
         self, source: ChainView, destination: ChainView, recipient: bytes, amount: int, expiry: int
@@ -131,24 +132,18 @@ class Scenario:
         transfer = Transfer(destination.entry.registration, recipient, amount, expiry)
         return await sending.transfer_call(self._view, source, transfer)
 
-    async def _until_finished(self, what: str) -> None:
-        """Watch until every packet is finished or time is up; what is not finished then is told by the report."""
+    async def _until_finished(self) -> int:
+        """Watch until every packet is finished or time is up; return how many are not, which the report will tell."""
         deadline = time.monotonic() + TIMEOUT_SECONDS
-        told = bool(self._watch.finished)
+        acknowledged_before = bool(self._watch.finished)
         while (left := await self._watch.look()) and time.monotonic() < deadline:
-            total = len(self._expectations)
-            if self._watch.finished and not told:
-                told = True
+            if self._watch.finished and not acknowledged_before:
+                acknowledged_before = True
                 self._progress.done("the first packet is acknowledged")
+            total = len(self._expectations)
             self._progress.working(f"{total - left} of {total} packets finished")
             await asyncio.sleep(POLL_SECONDS)
-        self._progress.done(
-            f"{len(self._expectations) - left} of {len(self._expectations)} packets finished"
-            if what == "packets"
-            else "the expired transfer was refunded"
-            if not left
-            else "the expired transfer is not finished"
-        )
+        return left
 
     async def _report(self, ready: float, board: bytes, record: tuple[bytes, bytes]) -> Report:
         view = self._view
@@ -163,8 +158,8 @@ class Scenario:
         if (stored, source) != (record[1], self._first.entry.registration):
             faults.append(f"{self._third.name} does not hold the notarised record")
         verdict = await asyncio.to_thread(oracle_command.examine, view.network, [f"0x{board.hex()}"])
-        if not any(item.what == "ERC-7786 message" for item in self._expectations):
-            faults.append("no message was sent")
+        if not await self._message_stands_on(board):
+            faults.append(f"the message board on {self._second.name} does not show the message")
         return Report(
             expectations=self._expectations,
             traces=traces,
@@ -176,6 +171,17 @@ class Scenario:
             seconds=time.monotonic() - self._began,
             fields_of=view.chain_name,
         )
+
+    async def _message_stands_on(self, board: bytes) -> bool:
+        query = {"address": f"0x{board.hex()}", "fromBlock": "0x0", "toBlock": "latest"}
+        logs = await self._second.client.call("eth_getLogs", [query])
+        posted = load("MessageBoard")
+        assert isinstance(logs, list)
+        events = [
+            posted.decode_event([bytes.fromhex(topic[2:]) for topic in log["topics"]], bytes.fromhex(log["data"][2:]))
+            for log in logs
+        ]
+        return any(event is not None and event.arguments["payload"] == MESSAGE for event in events)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from piebridge.crypto.keystore import KeyPurpose
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Gateways carry packets, receipts and proofs. Nobody has to trust them: chains check everything that they bring.",
+    help="Gateways carry packets, receipts and proofs. Nobody has to trust them: chains check all that they bring.",
 )
 
 

@@ -16,7 +16,7 @@ EXIT_INTERRUPTED = 130
 
 def build() -> typer.Typer:
     """Put the command together; the one place that knows all groups."""
-    from piebridge.cli import (  # noqa: PLC0415 - `piebridge --help` must not wait for EVM and chain imports of one command
+    from piebridge.cli import (
         chain,
         demo,
         gateway,

@@ -13,7 +13,6 @@ import typer
 from piebridge.cli import network_file, output, processes, progress
 from piebridge.cli.local_network.plan import PORT_BASE_DEFAULT, Engine, ParachainKind, Wishes
 from piebridge.cli.network_file import DEFAULT_DIRECTORY, NetworkFile, ProcessEntry
-from piebridge.crypto.errors import ConfigurationError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -63,7 +62,7 @@ def up(
     wishes = Wishes(parachains, parachain_kind, relay_chains, validators, gateways, port_base, engine)
     signal.signal(signal.SIGTERM, _interrupt)
     with progress.shown(silent=json) as shown:
-        network = asyncio.run(start(wishes, directory, shown, replace=replace))
+        network = asyncio.run(start(wishes, directory.absolute(), shown, replace=replace))
     if json:
         output.print_json(_status(network, directory))
     else:
@@ -147,18 +146,18 @@ def proxy(
 
 
 def _stay(network: NetworkFile, *, quiet: bool) -> None:
-    """Wait for Ctrl-C or for the end of a process, then end everything."""
+    """Wait for Ctrl-C, or until somebody has ended the network from elsewhere, then end everything that is left."""
     if not quiet:
         output.say("Ctrl-C ends everything.")
+    told: set[str] = set()
     try:
-        while True:
-            gone = [item for item in network.processes if not processes.is_running(item)]
-            if gone:
-                raise ConfigurationError(
-                    f"{', '.join(item.name for item in gone)} ended by itself; its log is {gone[0].log_file}. "
-                    "The rest of the network is ended as well"
-                )
+        while running := {item.name for item in network.processes if processes.is_running(item)}:
+            for item in network.processes:
+                if item.name not in running | told:
+                    told.add(item.name)
+                    output.complain(f"{item.name} has ended; its log is {item.log_file} in the network's folder")
             time.sleep(_WATCH_SECONDS)
+        output.complain("every process of the network has ended")
     except KeyboardInterrupt:
         if not quiet:
             output.say("ending")

@@ -22,8 +22,8 @@ def oracle(
 ) -> None:
     """Check from chain state alone that no value was made or lost and every packet took effect at most once.
 
-    It decodes everything by its own hand and uses no code of hubs, relay chains or gateways. Exit code 1 where a promise
-    is broken, or nothing was there to check.
+    It decodes everything by its own hand and uses no code of hubs, relay chains or gateways. Exit code 1 where a
+    promise is broken, or nothing was there to check.
     """
     verdict = examine(network_file.load(directory))
     if json:

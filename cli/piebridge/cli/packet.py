@@ -17,6 +17,7 @@ from piebridge.cli.facts import SentPacket
 from piebridge.cli.network_file import DEFAULT_DIRECTORY
 from piebridge.cli.trace import State, Trace, trace
 from piebridge.cli.view import NetworkView, account_key
+from piebridge.cli.watch import Watch
 from piebridge.crypto.errors import ConfigurationError
 from piebridge.protocol_stack.application import APPLICATIONS
 
@@ -124,9 +125,14 @@ def list_packets(
             if destination is not None:
                 wanted = view.chain(destination).entry.registration
                 packets = [item for item in packets if item.packet.lane.destination == wanted]
-            rows = [await _row(view, item) for item in packets]
-        rows.sort(key=lambda row: (row["time"], row["id"]))
-        return [row for row in rows if not (pending and row["final"])][-limit:]
+            if pending:
+                watch = Watch(view)
+                watch.add(packets, time.monotonic())
+                await watch.look()
+                packets = watch.open
+            times = {item.id: await view.chain(item.chain).block_time(item.block_number) for item in packets}
+            packets.sort(key=lambda item: (times[item.id], item.block_number, item.entry_number))
+            return [await _row(view, item) for item in packets[-limit:]]
 
     rows = asyncio.run(run())
     if json:

@@ -1,4 +1,4 @@
-"""Passphrases: asked for, read from a file or from an open descriptor; never taken from the command line or environment."""
+"""Passphrases: asked for, read from a file or an open descriptor; never from command line or environment."""
 
 import getpass
 import os

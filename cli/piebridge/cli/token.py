@@ -23,7 +23,7 @@ from piebridge.crypto.errors import ConfigurationError
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Move the example token between chains. A transfer that the destination refuses, or that expires, is refunded.",
+    help="Move the example token between chains. A transfer that the destination refuses, or that expires, comes back.",
 )
 
 

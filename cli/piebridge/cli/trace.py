@@ -183,8 +183,8 @@ def _not_recorded(facts: PacketFacts) -> list[Wait]:
         waits.append(
             Wait(
                 Reason.NOT_FINAL,
-                f"block {source.sent.number} of {source.chain} has {above} blocks above it; {depth} are demanded, so it "
-                f"is final at block {source.sent.number + depth}",
+                f"block {source.sent.number} of {source.chain} has {above} blocks above it; {depth} are demanded, so "
+                f"it is final at block {source.sent.number + depth}",
             )
         )
     elif facts.notaries is not None and not facts.notaries.enough:
@@ -203,8 +203,7 @@ def _not_delivered(facts: PacketFacts) -> list[Wait]:
             Wait(
                 Reason.LANE_BLOCKED,
                 f"its lane is ordered and {destination.chain} waits for sequence {expected}; this is "
-                f"{header.transport.sequence}. Trace that packet: piebridge packet list --lane "
-                f"{header.transport.source}-{header.transport.destination}",
+                f"{header.transport.sequence}. Find the one that it waits for: piebridge packet list --pending",
             )
         )
     maximum = destination.handler_gas_max

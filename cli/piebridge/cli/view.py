@@ -111,6 +111,10 @@ class ChainView:
             self._blocks[number] = _object(block, self.name)
         return self._blocks[number]
 
+    async def block_time(self, number: int) -> int:
+        """Return the time of a block, Unix seconds."""
+        return int((await self.block(number))["timestamp"], 16)
+
     async def receipt(self, transaction: str) -> dict[str, Any]:
         """Return the receipt of a transaction that is in a block."""
         return _object(await self.client.call("eth_getTransactionReceipt", [transaction]), self.name)
@@ -291,10 +295,11 @@ class NetworkView:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close all connections."""
-        clients = [chain.client for chain in self.chains.values()]
-        clients += [client for relay in self.relays.values() for client in relay.clients]
-        nodes = [node for relay in self.relays.values() for node in relay.nodes]
-        await asyncio.gather(*(item.close() for item in (*clients, *nodes)))
+        closing = [chain.client.close() for chain in self.chains.values()]
+        for relay in self.relays.values():
+            closing += [client.close() for client in relay.clients]
+            closing += [node.close() for node in relay.nodes]
+        await asyncio.gather(*closing)
 
     def chain(self, name: str) -> ChainView:
         """Return a chain by name or registration.
@@ -337,7 +342,7 @@ class NetworkView:
         found = [packet for packet in packets if packet.id[2:].startswith(wanted)]
         if not found:
             raise ConfigurationError(
-                f"no packet's id begins with {abbreviation} ({len(packets)} packets are known); see: piebridge packet list"
+                f"no packet's id begins with {abbreviation} ({len(packets)} are known); see piebridge packet list"
             )
         if len(found) > 1:
             candidates = ", ".join(packet.id[: len(wanted) + 6] for packet in found[:5])
@@ -353,7 +358,7 @@ def parse_address(text: str) -> bytes:
     Raises:
         ConfigurationError: it is none.
     """
-    from eth_utils.address import is_address, is_checksum_formatted_address, is_checksum_address
+    from eth_utils.address import is_address, is_checksum_address, is_checksum_formatted_address
 
     if not is_address(text):
         raise ConfigurationError(f"{text!r} is no address: 0x and 40 hexadecimal digits are expected")

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import rlp  # type: ignore[import-untyped]
 from eth_account import Account
 from eth_utils.address import to_checksum_address
 
 from piebridge.chains.jsonrpc import JsonRpcClient
 from piebridge.crypto.errors import PermanentChainError, TransientChainError
+from piebridge.crypto.hash import keccak256
 from piebridge.crypto.signature import address_of_private_key
 
 _POLL_SECONDS = 0.1
@@ -77,9 +79,11 @@ class Wallet:
         deadline = time.monotonic() + timeout_seconds
         while missing := [item for item in hashes if item not in receipts]:
             answers = await self._client.batch([("eth_getTransactionReceipt", [_hex(item)]) for item in missing])
-            for item, answer in zip(missing, answers, strict=True):
-                if isinstance(answer, dict) and answer.get("blockNumber") is not None:
-                    receipts[item] = answer
+            receipts |= {
+                item: answer
+                for item, answer in zip(missing, answers, strict=True)
+                if isinstance(answer, dict) and answer.get("blockNumber") is not None
+            }
             if len(receipts) == len(set(hashes)):
                 break
             if time.monotonic() > deadline:
@@ -145,10 +149,6 @@ class Wallet:
 
 def contract_address(creator: bytes, nonce: int) -> bytes:
     """Return the address of the contract that an account creates with a nonce (Yellow Paper, equation 88)."""
-    import rlp
-
-    from piebridge.crypto.hash import keccak256
-
     return keccak256(rlp.encode([creator, nonce]))[12:]
 
 

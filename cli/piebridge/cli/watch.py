@@ -9,8 +9,8 @@ from piebridge.cli.view import NetworkView
 from piebridge.protocol_stack.commitment import (
     bitmap_bit,
     origin_status_slot,
-    receive_lane_slot,
     receipts_slot,
+    receive_lane_slot,
     seen_slot,
     settlement_slot,
     status_bits,

@@ -18,10 +18,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from Crypto.PublicKey import ECC
-from Crypto.Signature import eddsa
-
 from piebridge.cometbft.encoding import Reader, message_field
+from piebridge.crypto import ed25519
 from piebridge.crypto.errors import DecodingError, VerificationError
 from piebridge.crypto.hash import sha256
 from piebridge.crypto.signature import address_of, verify_secp256k1eth
@@ -62,10 +60,9 @@ class PublicKey:
 
     def verify(self, message: bytes, signature: bytes) -> bool:
         """Tell whether ``signature`` over ``message`` is valid under the strict rules of the key type."""
-        if self.type == ED25519:
-            return len(signature) == 64 and _verify_ed25519(self.data, message, signature)
+        verify = ed25519.verify if self.type == ED25519 else verify_secp256k1eth
         try:
-            verify_secp256k1eth(self.data, message, signature)
+            verify(self.data, message, signature)
         except VerificationError:
             return False
         return True
@@ -88,14 +85,6 @@ class PublicKey:
                 reader.end()
                 return cls(key_type, data)
         raise DecodingError("public key: unknown type or empty")
-
-
-def _verify_ed25519(public_key: bytes, message: bytes, signature: bytes) -> bool:
-    try:
-        eddsa.new(eddsa.import_public_key(public_key), "rfc8032").verify(message, signature)
-    except (ValueError, ECC.UnsupportedEccFeature):
-        return False
-    return True
 
 
 @lru_cache(maxsize=4096)

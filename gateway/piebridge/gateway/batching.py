@@ -59,10 +59,45 @@ class GasModel:
             return self.per_verdict * len(entry.verdicts.items)
         return self.per_packet if isinstance(entry, HeaderEntry) else self.per_bare
 
+    def of_largest(self, outbox_range: OutboxRange, envelope_length: int) -> int:
+        """Return what a transaction needs of which all entries but the largest are free."""
+        largest = max(self.of_entry(entry) for entry in outbox_range.entries)
+        return self.base + self.per_byte * envelope_length + largest
+
     def of_range(self, outbox_range: OutboxRange, envelope_length: int) -> int:
         """Return the gas limit of a transaction with this range."""
         entries = sum(self.of_entry(entry) for entry in outbox_range.entries)
         return self.base + self.per_byte * envelope_length + entries
+
+
+class LearnedGas:
+    """How much of the upper bound the transactions to one hub have really used, and what follows for the next one.
+
+    A handler is promised much and needs little. A limit near what is used lets more transactions into a block; one that
+    was too low costs a revert, after which the whole bound is given again.
+    """
+
+    def __init__(self, margin: float = 2.0) -> None:
+        """Know nothing: the whole bound is given."""
+        self._margin = margin
+        self._share = 1.0
+
+    def limit(self, upper: int, least: int) -> int:
+        """Return the gas limit of a transaction.
+
+        Args:
+            upper: bound from the headers.
+            least: what its largest single entry needs; the hub demands that much before the call, used or not.
+        """
+        return min(upper, max(least, int(upper * self._share * self._margin)) + least)
+
+    def learn(self, upper: int, used: int) -> None:
+        """Take note of what a transaction used; the share falls slowly and rises at once."""
+        self._share = max(used / upper, self._share * 0.8)
+
+    def forget(self) -> None:
+        """A limit was too low: give the whole bound again."""
+        self._share = 1.0
 
 
 def item_of_relay_entry(number: int, entry: Entry, gas_model: GasModel) -> Item | None:

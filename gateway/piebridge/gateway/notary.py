@@ -127,6 +127,8 @@ class Notary:
             )
         if not 1 <= len(slots) <= SLOTS_MAX or list(slots) != sorted(set(slots)):
             raise NotaryRefusal(RefusalCode.BAD_REQUEST, f"slots must be 1 to {SLOTS_MAX}, strictly ascending")
+        if block_number == 0:  # some nodes (anvil) have no true state root there, and no hub has ever stood in it
+            raise NotaryRefusal(RefusalCode.BAD_REQUEST, "block 0 holds no hub")
         if registration in self._stopped:
             raise NotaryRefusal(RefusalCode.DISAGREEMENT, f"stopped: {self._stopped[registration]}")
         proof = await self._read(chain, block_number, slots)

@@ -422,3 +422,14 @@ def test_ids_of_effects_are_never_used_twice() -> None:
         if number == 200:
             break
     assert len(seen) > 3
+
+
+def test_an_item_that_only_has_to_become_final_is_not_called_stuck() -> None:
+    forwarder = PacketForwarder(SETTINGS)
+    submit = reach_submit(forwarder, RELAY_PATH, 1)
+    forwarder.receive(Submitted(submit.id), 2)
+    answer_check(forwarder, 2, Delivery.WAITING)
+
+    (status,) = forwarder.status(3)
+
+    assert (status.waiting, status.stuck) == (1, ())

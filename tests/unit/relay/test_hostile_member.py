@@ -229,11 +229,41 @@ def test_request_with_a_body_above_the_cap_is_refused_and_a_free_packet_skipped(
     packet = world.hubs[10].request(20, body=body)
     free = world.hubs[10].send_free(20, body=body)
     allowed = world.hubs[10].send_free(20, body=bytes(8_192))
+    served = world.hubs[10].request(20, body=bytes(8_192))
     world.carry_from(world.hubs[10], 1)
     world.carry_from(world.hubs[10], 0)
     assert_answered(world, packet, AbortReason.REFUSED, tombstone=True)
     assert not is_recorded(world, free)
     assert is_recorded(world, allowed)
+    record = transaction_of(world, served)
+    assert record is not None
+    assert record.state is RecordState.OPEN
+
+
+def test_request_of_a_closed_origin_is_refused_for_nobody_could_tell_it_the_verdict(world: RelayWorld) -> None:
+    hub = world.hubs[10]
+    packet = hub.request(20)
+    hub.chain.close_block()
+    world.catch_up(hub)
+    world.follow(hub)
+    world.govern(CloseChain(10, hub.chain.blocks[-1].number))
+    world.must(hub.range_message(1))
+    record = transaction_of(world, packet)
+    assert record is not None
+    assert record.state is RecordState.ABORT
+    assert outbox_length(world, 10) == 0
+    world.carry_to(world.hubs[20])
+    assert world.hubs[20].status(10, 1, 0, packet.sequence) is Status.ABORTED
+
+
+def test_late_request_waits_for_the_depth_that_it_demands(world: RelayWorld) -> None:
+    hub = world.hubs[10]
+    packet = hub.request(20, verification=VerificationHeader(Method.SPV, depth=1))
+    world.time_ns = packet.header.transaction.deadline * 1_000_000_000
+    world.carry_from(hub, 1)
+    assert not is_recorded(world, packet)
+    world.carry_from(hub, 1)
+    assert_answered(world, packet, AbortReason.LATE, tombstone=True)
 
 
 def test_request_at_its_deadline_is_aborted_late_from_header_and_hash_alone(world: RelayWorld) -> None:
@@ -428,11 +458,40 @@ def test_first_receipt_decides_and_a_second_one_changes_nothing(
 def test_receipt_of_a_request_that_was_never_carried_is_skipped(world: RelayWorld) -> None:
     packet = world.hubs[10].request(20, verification=VerificationHeader(Method.BOTH))
     world.carry_from(world.hubs[10], 1)
-    forge_receipts(world, world.hubs[20], Receipt(packet.packet_id, ReceiptCode.EXECUTED))
-    assert state_of(world, packet) is RecordState.ABORT
+    for code in (ReceiptCode.EXECUTED, ReceiptCode.FAILED):
+        forge_receipts(world, world.hubs[20], Receipt(packet.packet_id, code))
+        assert state_of(world, packet) is RecordState.ABORT
+        record = world.view.packet(packet.packet_id)
+        assert record is not None
+        assert record.receipt_code == 0
+
+
+def test_receipt_of_a_request_that_was_entombed_is_skipped(world: RelayWorld, request_packet: Packet) -> None:
+    second = world.hubs[10].request(20, nonce=request_packet.header.transaction.nonce)
+    world.carry_from(world.hubs[10], 1)
+    forge_receipts(world, world.hubs[20], Receipt(second.packet_id, ReceiptCode.EXECUTED))
+    assert state_of(world, request_packet) is RecordState.OPEN
+
+
+def test_bound_outbox_holds_no_receipts_of_batches_that_another_relay_chain_endorsed(world: RelayWorld) -> None:
+    packet = world.hubs[10].send_free(20)
+    world.carry_from(world.hubs[10])
+    receipt = Receipt(packet.packet_id, ReceiptCode.EXECUTED)
+    forge_receipts(world, world.hubs[20], receipt, relay=1, endorsing_relay=2)
     record = world.view.packet(packet.packet_id)
     assert record is not None
     assert record.receipt_code == 0
+
+
+def test_receipts_wait_for_the_registered_depth_too() -> None:
+    world = two_chains(depth=1)
+    packet = world.hubs[10].request(20)
+    world.carry_from(world.hubs[10], 1)
+    world.carry_from(world.hubs[10], 1)
+    forge_receipts(world, world.hubs[20], Receipt(packet.packet_id, ReceiptCode.EXECUTED))
+    assert state_of(world, packet) is RecordState.OPEN
+    world.carry_from(world.hubs[20], 1)
+    assert state_of(world, packet) is RecordState.COMMIT
 
 
 def test_entry_dated_into_the_future_waits_for_its_block(world: RelayWorld) -> None:

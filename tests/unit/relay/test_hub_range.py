@@ -81,6 +81,18 @@ def test_head_of_another_outbox_is_refused(world: RelayWorld) -> None:
     assert submit(world, message) is Code.INVALID
 
 
+def test_other_slot_that_holds_the_same_value_is_refused(world: RelayWorld) -> None:
+    hub = world.hubs[10]
+    copy = b"\x07" * 32
+    hub.chain.write(copy, int.from_bytes(hub.outboxes[0].value, "big"))
+    hub.chain.close_block()
+    world.catch_up(hub)
+    world.follow(hub)
+    message = replace(hub.range_message(0), authentication=hub.chain.prove([copy], hub.chain.height))
+    assert submit(world, message) is Code.INVALID
+    assert recorded(world) == []
+
+
 def test_head_of_another_hub_is_refused(world: RelayWorld) -> None:
     other = world.hubs[20]
     other.chain.close_block()

@@ -7,10 +7,12 @@ import pytest
 from piebridge.protocol_stack import commitment
 from piebridge.protocol_stack.commitment import SlotBase
 from piebridge.protocol_stack.governor_relay_bodies import CloseChain
+from piebridge.protocol_stack.header import VerificationHeader
 from piebridge.protocol_stack.packet import Packet
 from piebridge.protocol_stack.relay_messages import HubSlots, SlotName
 from piebridge.protocol_stack.transaction.atp import AbortReason, RecordState
 from piebridge.protocol_stack.transaction.status import Status
+from piebridge.protocol_stack.verification.base import Method
 from piebridge.relay.app import transactions
 from piebridge.relay.app.admission import Code
 from piebridge.relay.app.records import TransactionRecord
@@ -134,6 +136,17 @@ def test_words_above_the_closing_height_are_refused(world: RelayWorld, packet: P
     message = hub.slots_message([status_of(world, packet)])
     assert world.submit(message)[0].code == Code.REFUSED
     assert transaction_of(world, packet).state is RecordState.OPEN
+
+
+def test_committed_bits_of_a_packet_that_was_never_carried_acknowledge_nothing(world: RelayWorld) -> None:
+    hub = world.hubs[20]
+    refused = world.hubs[10].request(20, verification=VerificationHeader(Method.BOTH))
+    world.carry_from(world.hubs[10], 1)
+    assert waits(world, 20, 1)
+    hub.chain.write(status_of(world, refused).slot, 2 << 2 * refused.sequence)
+    assert show(world, hub, status_of(world, refused)) == 0
+    assert waits(world, 20, 1), "the tombstone still waits"
+    assert transaction_of(world, refused).state is RecordState.ABORT
 
 
 def test_bits_after_the_verdict_do_not_change_it(world: RelayWorld, packet: Packet) -> None:

@@ -4,9 +4,13 @@ import pytest
 
 from piebridge.protocol_stack import commitment
 from piebridge.protocol_stack.commitment import SlotBase
+from piebridge.protocol_stack.header import VerificationHeader
 from piebridge.protocol_stack.packet import Packet
+from piebridge.protocol_stack.receipts import Receipt, ReceiptBatch, ReceiptCode
 from piebridge.protocol_stack.relay_messages import SlotName
 from piebridge.protocol_stack.transaction.atp import RecordState
+from piebridge.protocol_stack.transport.outbox import ReceiptsEntry
+from piebridge.protocol_stack.verification.base import Method
 from piebridge.relay.app import retention, transactions
 from testkit.relay_world import RelayWorld, two_chains
 
@@ -88,17 +92,48 @@ def test_unacknowledged_receipt_is_dropped_and_comes_again_with_its_packet(world
 
 def test_open_request_and_unacknowledged_verdict_are_never_dropped(world: RelayWorld) -> None:
     source = world.hubs[10]
-    opened, refused = source.request(20), source.request(77)
+    unmet = VerificationHeader(Method.BOTH)
+    opened, refused = source.request(20), source.request(20, verification=unmet)
     world.carry_from(source, 1)
     for _ in range(4):
         world.run(seconds=RETENTION)
     assert world.view.message(20, 1) is not None
+    assert world.view.message(20, 2) is not None, "the tombstone"
     assert world.view.message(10, 1) is not None
     for packet, state in ((opened, RecordState.OPEN), (refused, RecordState.ABORT)):
         record = transactions.find(world.view, packet.header)
         assert record is not None
         assert record.state is state
         assert exists(world, packet)
+
+
+def test_request_to_no_member_is_forgotten_but_its_verdict_stays(world: RelayWorld) -> None:
+    packet = world.hubs[10].request(77)
+    world.carry_from(world.hubs[10], 1)
+    world.run(seconds=RETENTION)
+    assert not exists(world, packet)
+    assert world.view.is_recorded(packet.lane, packet.sequence)
+    assert world.view.message(10, 1) is not None
+    record = transactions.find(world.view, packet.header)
+    assert record is not None
+    assert record.state is RecordState.ABORT
+
+
+def test_packet_whose_end_is_proven_in_the_block_that_records_it_leaves_no_message(world: RelayWorld) -> None:
+    source, destination = world.hubs[10], world.hubs[20]
+    packet = source.request(20)
+    batch = ReceiptBatch(1, (Receipt(packet.packet_id, ReceiptCode.EXECUTED),))
+    destination.append(1, ReceiptsEntry(destination.chain.next_number, batch))
+    for hub in (source, destination):
+        hub.chain.close_block()
+        world.catch_up(hub)
+        world.follow(hub)
+    world.must(source.range_message(1), destination.range_message(1))
+    assert world.view.message(20, 1) is None
+    assert world.entries_toward(destination).fold() == world.view.outbox_head(20)
+    record = transactions.find(world.view, packet.header)
+    assert record is not None
+    assert record.state is RecordState.COMMIT
 
 
 def test_old_entries_go_when_nothing_before_them_waits(world: RelayWorld) -> None:

@@ -118,6 +118,17 @@ def test_contradicting_header_of_an_untrusted_height_with_time_out_of_order_free
     assert client.frozen
 
 
+def test_header_not_later_than_one_below_it_freezes_although_its_own_trusted_header_is_older(world: RelayWorld) -> None:
+    hub = world.hubs[10]
+    world.must(several(hub, (3, 6)))
+    early = hub.chain.light_blocks[6].header.time_ns - 1
+    forged = hub.chain.signed(replace(hub.chain.light_blocks[8].header, time_ns=early))
+    world.must(UpdateClient(10, (hub.chain.update_to(3, forged).encode(),)))
+    client = world.view.client(10)
+    assert client is not None
+    assert client.frozen
+
+
 def test_expired_client_is_started_again_by_a_checkpoint(world: RelayWorld) -> None:
     hub = world.hubs[10]
     world.run(seconds=TRUSTING_PERIOD_SECONDS)

@@ -83,3 +83,69 @@ def test_ci_runs_check_before_test_and_ends_with_it() -> None:
     assert script.stat().st_mode & 0o111
     assert script.read_text().splitlines()[-1] == "exec make check test"
     subprocess.run(["/bin/sh", "-n", str(script)], check=True)
+
+
+@pytest.fixture
+def steps(set_up: ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the steps that a profile takes; the one that is appended first, after a colon, fails."""
+    taken: list[str] = []
+
+    def record(name: str) -> None:
+        def step(*arguments: str) -> None:
+            taken.append(name)
+            if f"fail:{name}" in taken:
+                raise set_up.SetUpError(f"{name} does not answer")
+
+        monkeypatch.setattr(set_up, f"prepare_{name}", step)
+
+    for name in ("environment", "packages", "project", "node", "cometbft", "vectors"):
+        record(name)
+    monkeypatch.delenv("CI", raising=False)
+    return taken
+
+
+@pytest.mark.parametrize(
+    ("profile", "last"),
+    [("runtime", ["project"]), ("dev", ["node"]), ("cometbft", ["cometbft"]), ("test", ["cometbft", "vectors"])],
+)
+def test_only_tests_with_real_chains_build_cometbft(
+    set_up: ModuleType, steps: list[str], profile: str, last: list[str]
+) -> None:
+    set_up.prepare(profile)
+    assert steps[-len(last) :] == last
+    assert ("cometbft" in steps) == (profile in ("cometbft", "test"))
+    makefile = (ROOT / "Makefile").read_text()
+    assert [line.split(":")[0] for line in makefile.split("\n\n") if "$(SET_UP) test" in line] == ["test"]
+
+
+def test_an_unreachable_module_proxy_leaves_tests_out_but_not_in_ci(
+    set_up: ModuleType, steps: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    steps.append("fail:cometbft")
+    set_up.prepare("test")
+    assert steps[-1] == "vectors"
+    assert "cometbft does not answer. Tests that need it will be skipped." in capsys.readouterr().err
+    with pytest.raises(set_up.SetUpError, match="cometbft does not answer"):
+        set_up.prepare("cometbft")
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(set_up.SetUpError, match="cometbft does not answer"):
+        set_up.prepare("test")
+
+
+def test_vectors_are_taken_out_of_their_module_and_the_module_is_deleted(
+    set_up: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def download(title: str, arguments: list[str], *, log: str) -> None:
+        module = f"{set_up.VECTORS_MODULE}@{set_up.VECTORS_VERSION}"
+        assert arguments == ["mod", "download", module]
+        folder = tmp_path / ".cache/go/pkg/mod" / module / set_up.VECTORS_FOLDER
+        folder.mkdir(parents=True)
+        (folder / "case.json").write_text("{}")
+
+    monkeypatch.setattr(set_up, "_run_go", download)
+    set_up.prepare_vectors()
+    place = tmp_path / ".cache" / set_up.VECTORS_PLACE
+    assert (place / "case.json").read_text() == "{}"
+    assert not (tmp_path / ".cache" / "go").exists()
+    monkeypatch.setattr(set_up, "_run_go", None)
+    set_up.prepare_vectors()  # the second run downloads nothing

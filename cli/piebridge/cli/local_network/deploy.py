@@ -12,7 +12,6 @@ from typing import Any
 from piebridge.chains.jsonrpc import JsonRpcClient
 from piebridge.cli.local_network.genesis import (
     DEPTH_MAX,
-    FIRST_EPOCH,
     HANDLER_GAS_MAX,
     notary_set,
     validator_set,

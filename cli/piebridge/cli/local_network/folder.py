@@ -2,22 +2,27 @@
 
 import shutil
 import socket
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from piebridge.cli import network_file
 from piebridge.cli.local_network import journal
-from piebridge.cli.local_network.plan import HOST, NetworkPlan
+from piebridge.cli.local_network.plan import HOST, NetworkPlan, Wishes, make_plan
 from piebridge.crypto.errors import ConfigurationError
+
+PORT_BASES = range(24_000, 32_000, 500)
+"""Where free ports are looked for when the user does not care."""
 
 _CONTENTS = ("keys", "chains", "relays", "gateways", "notaries", "logs")
 
 
-def prepare(directory: Path, *, replace: bool) -> None:
+def prepare(directory: Path, *, replace_old: bool) -> None:
     """Make the folder of a new network.
 
     Args:
         directory: the folder.
-        replace: delete a network that lies there and does not run.
+        replace_old: delete a network that lies there and does not run.
 
     Raises:
         ConfigurationError: a network runs or lies there, or the folder holds something else.
@@ -28,7 +33,7 @@ def prepare(directory: Path, *, replace: bool) -> None:
             "folder with --dir (and another --port-base)"
         )
     if is_network(directory):
-        if not replace:
+        if not replace_old:
             raise ConfigurationError(
                 f"{directory} holds a network that is down: start anew with --replace, which deletes its chains and "
                 "keys, or give another folder with --dir"
@@ -72,3 +77,18 @@ def probe_ports(plan: NetworkPlan) -> None:
                     f"port {port} ({user}) is not free: {error.strerror}; stop what uses it, or choose another "
                     "--port-base"
                 ) from error
+
+
+def find_free_ports(wishes: Wishes, candidates: Iterable[int] = PORT_BASES) -> int:
+    """Return the first port base of some with which every port of a network is free now.
+
+    Raises:
+        ConfigurationError: there is none.
+    """
+    for candidate in candidates:
+        try:
+            probe_ports(make_plan(replace(wishes, port_base=candidate)))
+        except ConfigurationError:
+            continue
+        return candidate
+    raise ConfigurationError("no free ports were found: give --port-base")

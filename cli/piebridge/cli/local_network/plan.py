@@ -289,8 +289,8 @@ def make_plan(wishes: Wishes) -> NetworkPlan:
     )
     if (highest := max(plan.ports)) >= PORT_LIMIT:
         raise ConfigurationError(
-            f"--port-base {wishes.port_base}: this network needs {len(plan.ports)} ports, up to {highest}, which is not "
-            f"below {PORT_LIMIT}; choose a base of at most {PORT_LIMIT - len(plan.ports)}"
+            f"--port-base {wishes.port_base}: this network needs {len(plan.ports)} ports, up to {highest}, which is "
+            f"not below {PORT_LIMIT}; choose a base of at most {PORT_LIMIT - len(plan.ports)}"
         )
     return plan
 

@@ -4,6 +4,7 @@ import asyncio
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -45,7 +46,7 @@ _T = TypeVar("_T")
 
 
 async def up(wishes: Wishes, directory: Path, progress: Progress, *, replace: bool = False) -> NetworkFile:
-    """Start a network and return its description, which is also written to its folder.
+    """Start a network in a folder (absolute path) and return its description, which is also written there.
 
     Whatever goes wrong, also an interruption, everything that was started is ended again.
 
@@ -54,9 +55,8 @@ async def up(wishes: Wishes, directory: Path, progress: Progress, *, replace: bo
         ChainError: a chain does not do what it should.
     """
     plan = make_plan(wishes)
-    directory = directory.absolute()
     folder.probe_ports(plan)
-    folder.prepare(directory, replace=replace)
+    folder.prepare(directory, replace_old=replace)
     start = _Start(plan, directory, progress)
     try:
         return await start.run()
@@ -197,7 +197,7 @@ class _Start:
             command = ["gateway", "run", "--dev", "--network", file, "--name", gateway.name]
             command += ["--key", str(self._directory / gateway.key.file), *self._passphrase()]
             urls.append((self._launch(gateway.name, "gateway", command), f"http://{HOST}:{gateway.status_port}/health"))
-        await asyncio.gather(*(self._ready(process, lambda url=url: _http_answers(url)) for process, url in urls))
+        await asyncio.gather(*(self._ready(process, partial(_http_answers, url)) for process, url in urls))
 
     # Processes
 

@@ -6,7 +6,7 @@ import urllib.request
 from dataclasses import dataclass
 from typing import Any
 
-import sha3
+import sha3  # type: ignore[import-untyped]
 
 from piebridge.crypto.errors import PermanentChainError, TransientChainError
 

@@ -152,6 +152,8 @@ class Path:
             else:
                 known.state = state
                 known.checked_at = asked_at
+                if state is Delivery.WAITING:
+                    known.reason = ""  # nobody has refused it; it has only to become final
         self._next_recheck = now + self._settings.recheck_seconds
 
     def authenticated(self, event: Authenticated, now: float, effect_id: int) -> Submit | None:

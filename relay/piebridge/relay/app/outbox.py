@@ -73,6 +73,9 @@ class _Writer:
         is_packet = message.form is Form.PACKET
         noted = replace(record, entry=number) if is_packet else replace(record, receipt_entry=number)
         self._store.set_packet(message.packet_id, noted)
+        if is_packet and record.is_acknowledged:
+            # A dishonest destination may prove a packet's end in the very block that records it: nobody needs it then.
+            self._store.set_message(self._destination, number, None)
 
     def close(self) -> Events:
         """Write the head."""

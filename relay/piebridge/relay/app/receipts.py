@@ -70,9 +70,7 @@ def _reason_to_skip(
         return "opened before"
     if (receipt.returned is not None) != (header.transaction.returns_data and receipt.code.commits):
         return "returned data does not fit the packet"
-    if header.transaction.kind == KIND_REQUEST and transactions.contradicts(
-        view, receipt.packet_id, header, EVIDENCE[receipt.code]
-    ):
+    if header.transaction.kind == KIND_REQUEST and transactions.contradicts(view, header, EVIDENCE[receipt.code]):
         return "contradicts the verdict that is written"
     return None
 

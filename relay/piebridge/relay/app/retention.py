@@ -96,7 +96,9 @@ def _handle_packet(store: Store, time_seconds: int, packet_id: bytes, record: Pa
 
 
 def _is_settled(record: PacketRecord, header: Header) -> bool:
-    return record.is_acknowledged and (not record.receipt_entry or record.is_receipt_acknowledged)
+    waits_at_destination = (record.is_carried or bool(record.tombstone_entry)) and not record.is_acknowledged
+    waits_at_source = bool(record.receipt_entry) and not record.is_receipt_acknowledged
+    return not waits_at_destination and not waits_at_source
 
 
 def _forget(store: Store, packet_id: bytes, header: Header) -> None:

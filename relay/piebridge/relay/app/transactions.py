@@ -39,10 +39,12 @@ def begin(ctx: Context, packet_id: bytes, header: Header, given: Input) -> Event
 
 
 def decide(ctx: Context, packet_id: bytes, header: Header, given: Input) -> Events:
-    """Give the destination's evidence to the record of a request; a verdict that is written stays."""
+    """Give the destination's evidence to the record of a request that was carried; a verdict that is written stays."""
     tx_id = id_of(ctx.store, header.transaction.origin, header.transaction.nonce)
     record = ctx.store.transaction(tx_id)
-    if record is None or record.packet_id != packet_id or record.state.final:
+    assert record is not None, "a request that was carried has a record"
+    assert record.packet_id == packet_id, "the record is that of the request that was carried"
+    if record.state.final:
         return []
     state, effects, reason = advance(record.state, given)
     return _write(ctx, tx_id, replace(record, state=state, reason=reason), header, effects)
@@ -62,11 +64,10 @@ def acknowledge(ctx: Context, origin: int, nonce: int, bits: int) -> bool:
     return True
 
 
-def contradicts(view: View, packet_id: bytes, header: Header, given: Input) -> bool:
-    """Tell whether evidence about a request does not fit the verdict that is written, or the request has none."""
+def contradicts(view: View, header: Header, given: Input) -> bool:
+    """Tell whether evidence about a request that was carried does not fit the verdict that is written."""
     record = find(view, header)
-    if record is None or record.packet_id != packet_id:
-        return True
+    assert record is not None, "a request that was carried has a record"
     return record.state.final and advance(RecordState.OPEN, given).state != record.state
 
 
