@@ -85,11 +85,10 @@ def list_keys(
     for path in sorted(directory.glob("*.json")):
         try:
             documents.append(_document(path, keystore.describe(path)))
-        except keystore.MalformedKeystoreError:
-            if '"crypto"' in path.read_text(encoding="utf-8", errors="replace"):
-                documents.append({"file": str(path), "address": "", "purpose": "damaged", "encryption": ""})
         except keystore.KeystoreError as error:
-            documents.append({"file": str(path), "address": "", "purpose": str(error.hint), "encryption": ""})
+            if _looks_like_keystore(path):
+                problem = "damaged" if isinstance(error, keystore.MalformedKeystoreError) else error.hint
+                documents.append({"file": str(path), "address": "", "purpose": problem, "encryption": ""})
     if json:
         output.print_json(documents)
     elif documents:
@@ -123,6 +122,13 @@ def _document(file: Path, info: KeystoreInfo) -> dict[str, str]:
         "purpose": info.purpose.value,
         "encryption": "light (--dev)" if light else "standard",
     }
+
+
+def _looks_like_keystore(path: Path) -> bool:
+    try:
+        return '"crypto"' in path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return True  # whatever it is, the user should hear that it cannot be read
 
 
 def _show(file: Path, info: KeystoreInfo, *, as_json: bool, headline: str = "") -> None:

@@ -13,6 +13,7 @@ import typer
 from piebridge.cli import network_file, output, processes, progress
 from piebridge.cli.local_network.plan import PORT_BASE_DEFAULT, Engine, ParachainKind, Wishes
 from piebridge.cli.network_file import DEFAULT_DIRECTORY, NetworkFile, ProcessEntry
+from piebridge.crypto.errors import ConfigurationError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -127,6 +128,28 @@ def down(
         output.say(f"nothing of the network in {directory} runs")
     if killed:
         output.say(f"had to be killed: {', '.join(item.name for item in killed)}")
+
+
+@app.command("start")
+def start_again(
+    names: Annotated[list[str], typer.Argument(help="Names as `network status` shows them, for example gateway-1.")],
+    directory: DirectoryOption = DEFAULT_DIRECTORY,
+    json: JsonOption = False,
+) -> None:
+    """Start processes again that have ended. Embedded chains, gateways and notaries go on where they were."""
+    network = network_file.load(directory)
+    by_name = {item.name: item for item in network.processes}
+    for name in names:
+        if name not in by_name:
+            raise ConfigurationError(f"no process {name!r}; the network has: {', '.join(by_name)}")
+        if by_name[name].role == "parachain" and network.chain(name).kind == "anvil":
+            raise ConfigurationError(f"{name} is an anvil chain, which keeps nothing: start a new network instead")
+        by_name[name] = processes.start_again(by_name[name], directory.absolute())
+        network_file.save(network.with_processes(tuple(by_name.values())), directory)
+    if json:
+        output.print_json([{"name": name, "pid": by_name[name].pid} for name in names])
+    else:
+        output.say(f"started {', '.join(names)}")
 
 
 @app.command(hidden=True)

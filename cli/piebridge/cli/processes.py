@@ -71,6 +71,17 @@ def own_environment() -> dict[str, str]:
     return {"PYTHONPATH": os.pathsep.join([*roots, *others]), "PYTHONUNBUFFERED": "1"}
 
 
+def start_again(process: ProcessEntry, directory: Path) -> ProcessEntry:
+    """Start a process that has ended by the same command.
+
+    Raises:
+        ConfigurationError: it still runs, or its program cannot be started.
+    """
+    if is_running(process):
+        raise ConfigurationError(f"{process.name} runs already, process {process.pid}")
+    return start(process.name, process.role, process.command, directory, own_environment())
+
+
 def is_running(process: ProcessEntry) -> bool:
     """Tell whether exactly this process still runs."""
     child = _CHILDREN.get(process.pid)

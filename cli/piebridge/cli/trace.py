@@ -284,7 +284,9 @@ def _carriers(facts: PacketFacts, chain: str, *, at_source: bool) -> list[Wait]:
     working = [gateway for gateway in facts.gateways if gateway.problem is None]
     if not working:
         text = "; ".join(f"{gateway.name}: {gateway.problem}" for gateway in facts.gateways) or "there is none"
-        return [Wait(Reason.GATEWAY_DOWN, f"no gateway works ({text}); start one with: piebridge gateway run")]
+        return [
+            Wait(Reason.GATEWAY_DOWN, f"no gateway works ({text}); start one again with: piebridge network start NAME")
+        ]
     balances = {
         gateway.name: gateway.source_balance_wei if at_source else gateway.destination_balance_wei
         for gateway in working

@@ -1,6 +1,7 @@
 """Outboxes of the relay chain and what it answers about itself."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -28,6 +29,7 @@ from piebridge.protocol_stack.transport.outbox import (
 from piebridge.protocol_stack.verdicts import VERDICTS_MAX, OriginVerdict, ParticipantVerdict
 from piebridge.protocol_stack.verification.base import Method
 from piebridge.relay.app import queries
+from piebridge.relay.app.application import RelayApplication
 from testkit.relay_world import RelayWorld, two_chains
 
 REFUSED_DEMAND = VerificationHeader(Method.BOTH)
@@ -38,8 +40,8 @@ def world() -> RelayWorld:
     return two_chains()
 
 
-def ask(world: RelayWorld, path: str, data: bytes = b"", *, prove: bool = False) -> QueryResponse:
-    return world.application.query(QueryRequest(path, data, prove=prove))
+def ask(world: RelayWorld, path: str, data: bytes = b"", *, prove: bool = False, height: int = 0) -> QueryResponse:
+    return world.application.query(QueryRequest(path, data, height, prove))
 
 
 def ask_json(world: RelayWorld, path: str, data: bytes = b"") -> dict[str, object]:
@@ -202,7 +204,7 @@ def test_state_proofs_lead_to_the_app_hash(world: RelayWorld) -> None:
     world.carry_from(world.hubs[10])
     app_hash = world.application.info().last_block_app_hash
     for key, present in ((state_packet_key(packet.packet_id), True), (state_packet_key(bytes(32)), False)):
-        answer = ask(world, "/store/state/key", key, prove=True)
+        answer = ask(world, "/store/state/key", key, prove=True, height=world.application.info().last_block_height)
         leaf, store = answer.proof_ops
         proof = SparseMerkleProof.decode(leaf.data)
         root = ValueOperator.decode(store.data)
@@ -219,9 +221,35 @@ def test_endorsed_proofs_lead_to_the_app_hash_as_stock_clients_check_them(world:
     world.hubs[10].send_free(20)
     world.carry_from(world.hubs[10])
     key = endorsed_head_key(20)
-    answer = ask(world, "/store/endorsed/key", key, prove=True)
+    answer = ask(world, "/store/endorsed/key", key, prove=True, height=world.application.info().last_block_height)
     inner, outer = (ValueOperator.decode(op.data) for op in answer.proof_ops)
     app_hash = world.application.info().last_block_app_hash
     simple_map.verify_in_store(inner, outer, app_hash=app_hash, store=b"endorsed", key=key, value=answer.value)
     assert OutboxHead.decode(answer.value) == world.view.outbox_head(20)
     assert ask(world, "/store/endorsed/key", key).proof_ops == ()
+
+
+def test_newest_proof_is_of_the_height_that_the_next_header_covers(world: RelayWorld) -> None:
+    for _ in range(2):
+        world.hubs[10].send_free(20)
+        world.carry_from(world.hubs[10])
+    newest = world.application.info().last_block_height
+    app_hashes = {request.height: response.app_hash for request, response in world.blocks}
+    assert app_hashes[newest] != app_hashes[newest - 1]
+    request = QueryRequest("/store/endorsed/key", endorsed_head_key(20), prove=True)
+    reopened = RelayApplication(world.application.state._backend)
+    for application in (world.application, reopened):
+        answer = application.query(request)
+        assert (answer.code, answer.height) == (CODE_OK, newest - 1)
+        for height in (newest - 1, newest):
+            proven = application.query(replace(request, height=height))
+            inner, outer = (ValueOperator.decode(op.data) for op in proven.proof_ops)
+            simple_map.verify_in_store(
+                inner,
+                outer,
+                app_hash=app_hashes[height],
+                store=b"endorsed",
+                key=endorsed_head_key(20),
+                value=proven.value,
+            )
+        assert application.query(replace(request, height=newest - 2)).code == 1

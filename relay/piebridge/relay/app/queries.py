@@ -45,12 +45,12 @@ class UnknownKeyError(ProtocolError):
 
 def answer(state: RelayState, request: QueryRequest) -> QueryResponse:
     """Answer a query; whatever cannot be answered gives code 1 and a reason."""
-    if request.height not in (0, state.height):
-        return refusal(f"only the newest committed height {state.height} is served", state.height)
     if not state.height:
         return refusal("the chain has no block yet", 0)
     if request.path in _STORES:
-        return _STORES[request.path](state, request)
+        return _answer_from_store(state, request)
+    if request.height not in (0, state.height):
+        return refusal(f"only the newest committed height {state.height} is served", state.height)
     handler = _HANDLERS.get(request.path)
     if handler is None:
         return refusal(f"unknown path {request.path!r}; known are {', '.join(sorted((*_HANDLERS, *_STORES)))}", 0)
@@ -58,6 +58,14 @@ def answer(state: RelayState, request: QueryRequest) -> QueryResponse:
         return QueryResponse(CODE_OK, value=handler(View(state), request.data), height=state.height)
     except ProtocolError as error:
         return refusal(str(error), state.height)
+
+
+def _answer_from_store(state: RelayState, request: QueryRequest) -> QueryResponse:
+    """Answer with a value of a store. With a proof, "newest" is the newest height that the next header covers."""
+    height = request.height or (state.provable_height if request.prove else state.height)
+    if not state.has_height(height):
+        return refusal(f"only the heights {state.provable_height} and {state.height} are kept", state.height)
+    return _STORES[request.path](state, request, height)
 
 
 def refusal(reason: str, height: int) -> QueryResponse:
@@ -270,8 +278,8 @@ def _quota(view: View, data: bytes) -> bytes:
     )
 
 
-def _store_state(state: RelayState, request: QueryRequest) -> QueryResponse:
-    proven = state.prove_state(request.data)
+def _store_state(state: RelayState, request: QueryRequest, height: int) -> QueryResponse:
+    proven = state.prove_state(request.data, height)
     operators = (
         ProofOp(STATE_PROOF_TYPE, request.data, proven.proof.encode()),
         ProofOp(VALUE_OPERATOR_TYPE, proven.store.key, proven.store.encode()),
@@ -280,23 +288,23 @@ def _store_state(state: RelayState, request: QueryRequest) -> QueryResponse:
         CODE_OK,
         key=request.data,
         value=proven.value or b"",
-        height=state.height,
+        height=height,
         log="" if proven.value is not None else "absent",
         proof_ops=operators if request.prove else (),
     )
 
 
-def _store_endorsed(state: RelayState, request: QueryRequest) -> QueryResponse:
+def _store_endorsed(state: RelayState, request: QueryRequest, height: int) -> QueryResponse:
     try:
-        proven = state.prove_endorsed(request.data)
+        proven = state.prove_endorsed(request.data, height)
     except KeyError:
-        return refusal(f"the store endorsed has no key {request.data!r}", state.height)
+        return refusal(f"the store endorsed has no key {request.data!r} at height {height}", height)
     operators = tuple(ProofOp(VALUE_OPERATOR_TYPE, op.key, op.encode()) for op in (proven.inner, proven.outer))
     return QueryResponse(
         CODE_OK,
         key=request.data,
         value=proven.value,
-        height=state.height,
+        height=height,
         proof_ops=operators if request.prove else (),
     )
 
@@ -317,7 +325,7 @@ _HANDLERS: Final[Mapping[str, Callable[[View, bytes], bytes]]] = MappingProxyTyp
     }
 )
 
-_STORES: Final[Mapping[str, Callable[[RelayState, QueryRequest], QueryResponse]]] = MappingProxyType(
+_STORES: Final[Mapping[str, Callable[[RelayState, QueryRequest, int], QueryResponse]]] = MappingProxyType(
     {"/store/state/key": _store_state, "/store/endorsed/key": _store_endorsed}
 )
 

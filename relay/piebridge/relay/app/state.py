@@ -9,6 +9,9 @@ are rebuilt from the values when a chain starts again.
 Nothing reaches the backend before :meth:`RelayState.commit`, which writes values, height and an undo log of that height
 in one atomic batch. So a backend opens exactly at the last commit, and :func:`roll_back` can take back that one
 version (``cometbft rollback``).
+
+Values are proven for the newest height and for the one before it: the header that carries an app hash is the next one,
+so the newest height whose proof can be checked already is the one before.
 """
 
 from collections.abc import Iterable, Mapping
@@ -125,6 +128,29 @@ class _Version:
     def app_hash(self) -> bytes:
         return simple_map.root(self.roots)
 
+    def updated(self, changes: Mapping[bytes, bytes | None]) -> "_Version":
+        """Return the version with new values by backend key (first byte: the store); None deletes."""
+        endorsed = dict(self.endorsed)
+        for key, value in changes.items():
+            if not key.startswith(ENDORSED_PREFIX):
+                continue
+            if value is None:
+                endorsed.pop(key[1:], None)
+            else:
+                endorsed[key[1:]] = value
+        state = {key[1:]: value for key, value in changes.items() if key.startswith(STATE_PREFIX)}
+        return _Version(self.state.update(state), endorsed)
+
+
+@dataclass(frozen=True, slots=True)
+class _Previous:
+    """The version before the committed one."""
+
+    height: int
+    version: _Version
+    undo: Mapping[bytes, bytes | None]
+    """Values of that version by backend key, where they differ from the committed ones."""
+
 
 @dataclass(frozen=True, slots=True)
 class StateProof:
@@ -167,6 +193,7 @@ class RelayState:
         height = backend.get(_META_HEIGHT)
         self.height = int.from_bytes(height, "big") if height is not None else 0
         """Height of the last commit, 0 before the first."""
+        self._previous = _previous_of(backend, self._version)
         if height is not None and backend.get(_META_APP_HASH) != self._version.app_hash:
             raise ConfigurationError(
                 f"the relay chain's storage is damaged: its values at height {self.height} do not hash to the "
@@ -190,16 +217,7 @@ class RelayState:
             changes: new values by backend key (first byte: the store); None deletes.
         """
         real = {key: value for key, value in changes.items() if self.get(key) != value}
-        state = {key[1:]: value for key, value in real.items() if key.startswith(STATE_PREFIX)}
-        endorsed = dict(self._version.endorsed)
-        for key, value in real.items():
-            if not key.startswith(ENDORSED_PREFIX):
-                continue
-            if value is None:
-                endorsed.pop(key[1:], None)
-            else:
-                endorsed[key[1:]] = value
-        version = _Version(self._version.state.update(state), endorsed)
+        version = self._version.updated(real)
         self._next = (height, version, real)
         return version.app_hash
 
@@ -210,27 +228,54 @@ class RelayState:
         batch = {**batch, _META_HEIGHT: height.to_bytes(8, "big"), _META_APP_HASH: version.app_hash}
         undo = {key: self._backend.get(key) for key in sorted(batch)}
         self._backend.write({**batch, _META_UNDO: _encode_undo(undo)})
+        self._previous = _Previous(self.height, self._version, undo) if self.height else None
         self.height, self._version, self._next = height, version, None
 
-    def prove_state(self, key: bytes) -> StateProof:
-        """Prove a committed value of ``state``, or its absence, by its key in that store."""
-        version = self._version
-        return StateProof(
-            self.get(STATE_PREFIX + key), version.state.prove(key), simple_map.prove(version.roots, STORE_STATE)
-        )
+    @property
+    def provable_height(self) -> int:
+        """Newest height whose app hash is in a header already: the one before the last commit, where there is one."""
+        return self._previous.height if self._previous is not None else self.height
 
-    def prove_endorsed(self, key: bytes) -> EndorsedProof:
-        """Prove a committed value of ``endorsed`` by its key in that store.
+    def has_height(self, height: int) -> bool:
+        """Tell whether values of that height can be proven."""
+        return height == self.height or (self._previous is not None and height == self._previous.height)
+
+    def prove_state(self, key: bytes, height: int) -> StateProof:
+        """Prove a value of ``state`` at a height of :meth:`has_height`, or its absence, by its key in that store."""
+        version, undo = self._at(height)
+        backend_key = STATE_PREFIX + key
+        value = undo[backend_key] if backend_key in undo else self.get(backend_key)
+        return StateProof(value, version.state.prove(key), simple_map.prove(version.roots, STORE_STATE))
+
+    def prove_endorsed(self, key: bytes, height: int) -> EndorsedProof:
+        """Prove a value of ``endorsed`` at a height of :meth:`has_height` by its key in that store.
 
         Raises:
             KeyError: there is no such key; absence cannot be proved in this store.
         """
-        version = self._version
+        version, _ = self._at(height)
         return EndorsedProof(
             version.endorsed[key],
             simple_map.prove(version.endorsed, key),
             simple_map.prove(version.roots, STORE_ENDORSED),
         )
+
+    def _at(self, height: int) -> tuple[_Version, Mapping[bytes, bytes | None]]:
+        """Return the version of a height and the values in which it differs from the committed one."""
+        if height == self.height:
+            return self._version, {}
+        assert self._previous is not None, f"height {height} is not kept"
+        assert height == self._previous.height, f"height {height} is not kept"
+        return self._previous.version, self._previous.undo
+
+
+def _previous_of(backend: Backend, version: _Version) -> _Previous | None:
+    undo = backend.get(_META_UNDO)
+    if undo is None:
+        return None
+    values = _decode_undo(undo)
+    height = values.get(_META_HEIGHT)
+    return None if height is None else _Previous(int.from_bytes(height, "big"), version.updated(values), values)
 
 
 def roll_back(backend: Backend) -> int:
