@@ -73,6 +73,10 @@ def verify(view: View, chain: ChainRecord, authentication: Authentication) -> Pr
             stated = _verify_notary(view, chain, authentication.notary)
             require_equal(slots, stated)
             progress = replace(progress, notary_block=max(progress.notary_block, stated.block_number))
+            # The two may stand at different blocks. What is concluded from a block's time or number must hold for both,
+            # or one method alone would decide that a packet expired or that a registration was still open.
+            slots = replace(slots, block_time_seconds=min(slots.block_time_seconds, stated.block_time_seconds))
+            _check_closing(chain, stated.block_number)
         case _:
             raise VerificationError("a kept value proves no slots")
     if isinstance(authentication, NotaryAuthentication):
