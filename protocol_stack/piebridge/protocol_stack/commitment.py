@@ -284,6 +284,6 @@ def state_quota_key(address: bytes) -> bytes:
     return b"quota/" + address
 
 
-def state_replay_key(valid_until: int, digest: bytes) -> bytes:
+def state_replay_key(valid_until: int, replay_id: bytes) -> bytes:
     """Return the key that remembers a relay transaction; ordered by the height at which it may be forgotten."""
-    return b"replay/" + u64(valid_until) + digest
+    return b"replay/" + u64(valid_until) + replay_id

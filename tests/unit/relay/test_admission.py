@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from piebridge.abci.messages import CheckTxKind, FinalizeBlockRequest
+from piebridge.crypto.hash import keccak256
 from piebridge.crypto.signature import address_of_private_key, sign_recoverable
 from piebridge.protocol_stack.governor_relay_bodies import GatewayQuota, Gateways, NoOp
 from piebridge.protocol_stack.relay_messages import CarriedGovernorMessage, RelayTransaction, UpdateClient
@@ -114,7 +115,8 @@ def test_replay_protection_is_forgotten_when_it_is_not_needed_any_more(world: Re
     from piebridge.relay.app import keys
 
     tx = resigned(valid(world), valid_until=world.height + 1 + 1_000)
-    digest, until = RelayTransaction.decode(tx).digest, RelayTransaction.decode(tx).valid_until
+    transaction = RelayTransaction.decode(tx)
+    replay_id, until = keccak256(transaction.digest + transaction.sender()), transaction.valid_until
     run(world, tx)
     executed_at = world.height
 
@@ -124,9 +126,9 @@ def test_replay_protection_is_forgotten_when_it_is_not_needed_any_more(world: Re
         world.application.commit()
 
     jump(executed_at + 1_000)
-    assert world.view.get(keys.replay(until, digest)) is not None
+    assert world.view.get(keys.replay(until, replay_id)) is not None
     jump(executed_at + 1_001)
-    assert world.view.get(keys.replay(until, digest)) is None
+    assert world.view.get(keys.replay(until, replay_id)) is None
     assert world.view.get(keys.replay_block(executed_at)) is None
 
 

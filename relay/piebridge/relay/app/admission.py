@@ -9,6 +9,7 @@ from enum import IntEnum
 from types import MappingProxyType
 
 from piebridge.crypto.errors import ProtocolError
+from piebridge.crypto.hash import keccak256
 from piebridge.protocol_stack.relay_messages import VALIDITY_HEIGHTS_MAX, RelayTransaction, TransactionKind
 from piebridge.relay.app import keys, quotas
 from piebridge.relay.app.store import View
@@ -58,8 +59,9 @@ class Admitted:
     """The container; its body is not decoded yet."""
     sender: bytes
     """Address whose key signed, 20 bytes."""
-    digest: bytes
-    """What it signed, 32 bytes: remembered against replays."""
+    replay_id: bytes
+    """Hash of what it signed and of who it is, 32 bytes: remembered against replays. With the sender in it nobody can
+    use up a gateway's transaction by signing a copy of it and having that executed first, where it fails."""
 
 
 def admit(view: View, tx: bytes, height: int, waiting: Mapping[bytes, int] = MappingProxyType({})) -> Admitted:
@@ -89,17 +91,17 @@ def admit(view: View, tx: bytes, height: int, waiting: Mapping[bytes, int] = Map
             f"transaction is valid until height {transaction.valid_until}; at height {height} that must lie "
             f"0 to {VALIDITY_HEIGHTS_MAX} heights ahead",
         )
-    digest = transaction.digest
-    if view.get(keys.replay(transaction.valid_until, digest)) is not None:
-        raise NotAdmittedError(Code.REPLAY, "transaction was executed before")
     try:
         sender = transaction.sender()
     except ProtocolError as error:
         raise NotAdmittedError(Code.SIGNATURE, str(error)) from error
+    replay_id = keccak256(transaction.digest + sender)
+    if view.get(keys.replay(transaction.valid_until, replay_id)) is not None:
+        raise NotAdmittedError(Code.REPLAY, "transaction was executed before")
     if transaction.kind is not TransactionKind.GOVERNOR:
         limit, used = quotas.limit(view, sender), quotas.used(view, sender, height)
         if used + waiting.get(quotas.account(view, sender), 0) >= limit:
             raise NotAdmittedError(
                 Code.QUOTA, f"0x{sender.hex()} has used {used} of {limit} transactions of this window"
             )
-    return Admitted(transaction, sender, digest)
+    return Admitted(transaction, sender, replay_id)

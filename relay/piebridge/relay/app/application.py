@@ -26,6 +26,7 @@ from piebridge.relay.app import genesis, keys, quotas, retention
 from piebridge.relay.app.admission import CODESPACE, Admitted, Code, NotAdmittedError, admit
 from piebridge.relay.app.context import NANOSECONDS_PER_SECOND, Context, Events, Outgoing, RefusedError
 from piebridge.relay.app.handlers import HANDLERS
+from piebridge.relay.app.handlers.governor import is_in_force
 from piebridge.relay.app.outbox import make_entries
 from piebridge.relay.app.queries import answer
 from piebridge.relay.app.state import Backend, Overlay, Reader, RelayState
@@ -129,7 +130,10 @@ class RelayApplication(Application):
     def _check_governor(self, admitted: Admitted, height: int) -> None:
         handler = HANDLERS[TransactionKind.GOVERNOR]
         # Its checks read no time, so any will do.
-        handler.validate(Context(Overlay(self._base), height, 0), admitted.transaction.decode_body())
+        ctx = Context(Overlay(self._base), height, 0)
+        if is_in_force(ctx.relay, handler.validate(ctx, admitted.transaction.decode_body())):
+            # In a block it does nothing; here it would be a ticket for anybody to fill blocks with, free of any quota.
+            raise RefusedError("governor message has had its effect already")
 
 
 class _Block:
@@ -194,8 +198,8 @@ class _Block:
 
     def _remember(self, admitted: Admitted) -> None:
         valid_until = admitted.transaction.valid_until
-        self._store.set(keys.replay(valid_until, admitted.digest), b"\x01")
-        self._digests += valid_until.to_bytes(8, "big") + admitted.digest
+        self._store.set(keys.replay(valid_until, admitted.replay_id), b"\x01")
+        self._digests += valid_until.to_bytes(8, "big") + admitted.replay_id
 
     def _forget_replays(self) -> None:
         """Forget the transactions of the block behind which none of them can be valid any more."""

@@ -111,13 +111,13 @@ def quota(account: bytes) -> bytes:
     return STATE_PREFIX + commitment.state_quota_key(account)
 
 
-def replay(valid_until: int, digest: bytes) -> bytes:
+def replay(valid_until: int, replay_id: bytes) -> bytes:
     """A relay transaction that was executed."""
-    return STATE_PREFIX + commitment.state_replay_key(valid_until, digest)
+    return STATE_PREFIX + commitment.state_replay_key(valid_until, replay_id)
 
 
 def replay_block(height: int) -> bytes:
-    """``validUntil u64 || digest 32`` of every relay transaction of one block."""
+    """``validUntil u64 || replay id 32`` of every relay transaction of one block."""
     return STATE_PREFIX + b"replay-block/" + u64(height)
 
 

@@ -20,7 +20,7 @@ from piebridge.protocol_stack.verification.light_clients.cometbft import ClientP
 from piebridge.relay.app import clients, keys
 from piebridge.relay.app.context import Context, Events, RefusedError, event
 from piebridge.relay.app.outbox import open_outbox
-from piebridge.relay.app.records import ChainRecord
+from piebridge.relay.app.records import ChainRecord, RelayRecord
 
 
 def validate(ctx: Context, message: CarriedGovernorMessage) -> GovernorMessage:
@@ -42,6 +42,11 @@ def validate(ctx: Context, message: CarriedGovernorMessage) -> GovernorMessage:
         )
     verify_threshold_signature(governor.signature, governor.digest, relay.governor_key)
     return governor
+
+
+def is_in_force(relay: RelayRecord, message: GovernorMessage) -> bool:
+    """Tell whether a message outside the order has had its effect already, so that it would change nothing."""
+    return (message.kind == bodies.Pause.KIND and relay.paused) or (message.kind == bodies.Freeze.KIND and relay.frozen)
 
 
 def execute(ctx: Context, message: CarriedGovernorMessage, validated: GovernorMessage) -> tuple[int, Events]:
