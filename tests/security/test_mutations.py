@@ -30,6 +30,7 @@ from piebridge.protocol_stack.relay_messages import (
 from piebridge.protocol_stack.stack import STACK
 from piebridge.protocol_stack.transport.outbox import (
     BareEntry,
+    Entry,
     Form,
     HeaderEntry,
     MalformedEntry,
@@ -150,7 +151,7 @@ def test_one_corpus_of_headers_through_both_decoders(
     """
     if not whole:  # expired by then
         bench.advance(10 * 86_400)
-    entries, expected = [], {}
+    entries, expected = list[Entry](), dict[bytes, ReceiptCode | None]()
     for number, (header, body) in enumerate(corpus(original)):
         rest = body if whole else keccak256(body)
         form = Form.PACKET if whole else Form.PACKET_WITHOUT_BODY
@@ -180,7 +181,7 @@ def test_one_corpus_of_headers_through_both_decoders(
     assert malformed > 300
     assert len(entries) == 8 * HEADER_LENGTH - 32
     first = bench.relay.add(HERE, *entries) - len(entries) + 1
-    ended = {}
+    ended = dict[bytes, ReceiptCode]()
     for start in range(first, len(entries) + 1, 500):
         last = min(start + 499, len(entries))
         (outcome,) = bench.hub.receive(bench.relay.envelope(HERE, start, last), gas=2**36)

@@ -68,7 +68,15 @@ class World:
     """(relay, destination): last entry that was carried to the hub."""
 
     @classmethod
-    def build(cls, parachains: int = 2, relays: int = 1, *, depth: int = 0, slots: Sequence[int] = ()) -> "World":
+    def build(
+        cls,
+        parachains: int = 2,
+        relays: int = 1,
+        *,
+        depth: int = 0,
+        slots: Sequence[int] = (),
+        others: Sequence[RegisterChain] = (),
+    ) -> "World":
         """Make everything.
 
         Args:
@@ -76,6 +84,7 @@ class World:
             relays: number of relay chains.
             depth: finality depth of every parachain's registration.
             slots: routing slots of each relay chain; all with the first where it is empty.
+            others: further members that the relay chains know.
         """
         world = cls(Clock())
         for number in range(1, parachains + 1):
@@ -83,7 +92,7 @@ class World:
             world.hubs[number] = HubChain.deploy(chain, number, amount=SUPPLY // parachains)
         for number, hub in world.hubs.items():
             hub.open_domain({other: 31_000 + other for other in world.hubs if other != number})
-        registrations = [world.registration(number, depth) for number in world.hubs]
+        registrations = [*(world.registration(number, depth) for number in world.hubs), *others]
         for number in range(11, 11 + relays):
             world.relays[number] = RelayChain(number, world.clock, registrations)
         slots = slots or (SLOT_COUNT,)
@@ -265,6 +274,20 @@ class World:
     ) -> HubRange:
         """Follow the parachain and build the message that carries entries of its outbox."""
         height = self.follow(source, relay)
+        return self.range_message_at(source, relay, height, bound=bound, first=first, last=last, bare=bare)
+
+    def range_message_at(
+        self,
+        source: int,
+        relay: int,
+        height: int,
+        *,
+        bound: bool = False,
+        first: int = 1,
+        last: int | None = None,
+        bare: Sequence[int] = (),
+    ) -> HubRange:
+        """The same under the header of a height, whether the relay chain trusts it or not."""
         outbox_relay = relay if bound else 0
         shown = self.hub_range(source, outbox_relay, first, last, bare=bare)
         authentication = self.prove(source, height, [chain_slot(DOMAIN, outbox_relay)])
