@@ -24,6 +24,9 @@ class Campaign:
     counted: tuple[str, ...]
     """Names of the counts of which each must be above zero over a whole campaign; at least one."""
 
+    tested_by: str = ""
+    """Test of `make test` that runs the same check, where a round takes minutes; empty: its round is run there."""
+
     def __post_init__(self) -> None:
         if not self.counted:
             raise ValueError(f"campaign {self.name} counts nothing, so it could not tell a pass from not having run")

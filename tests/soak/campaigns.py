@@ -1,6 +1,7 @@
 """The table of all campaigns. Whoever adds one adds a line here; nothing registers itself."""
 
-from soak import cometbft_decoders, patricia_proofs, protocol_decoders
+from piebridge.cli.local_network.plan import ParachainKind
+from soak import cometbft_decoders, gateway_kills, patricia_proofs, protocol_decoders
 from soak.campaign import Campaign
 
 CAMPAIGNS: tuple[Campaign, ...] = (
@@ -9,6 +10,16 @@ CAMPAIGNS: tuple[Campaign, ...] = (
         "a decoder takes a second encoding of a value, raises something undeclared, or takes long",
         cometbft_decoders.run_round,
         counted=("inputs", "refused", "accepted"),
+    ),
+    *(
+        Campaign(
+            f"gateway-kills-{kind}",
+            "a gateway that is killed with work in flight loses or doubles a packet, or value is made or lost",
+            gateway_kills.rounds_of(kind),
+            counted=("kills", "packets", "executed", "refunded", "databases deleted", "databases restored"),
+            tested_by="tests/e2e/test_gateway_kills.py",
+        )
+        for kind in ParachainKind
     ),
     Campaign(
         "merkle-patricia-proofs",

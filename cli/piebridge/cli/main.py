@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from importlib import import_module
 
 import typer
 
@@ -14,37 +15,47 @@ EXIT_INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
 
 
-def build() -> typer.Typer:
-    """Put the command together; the one place that knows all groups."""
-    from piebridge.cli import (
-        chain,
-        demo,
-        gateway,
-        keys,
-        network,
-        notary,
-        oracle_command,
-        packet,
-        token,
-    )
+_GROUPS = {
+    "demo": "piebridge.cli.demo",
+    "network": "piebridge.cli.network",
+    "token": "piebridge.cli.token",
+    "packet": "piebridge.cli.packet",
+    "oracle": "piebridge.cli.oracle_command",
+    "keys": "piebridge.cli.keys",
+    "chain": "piebridge.cli.chain",
+    "gateway": "piebridge.cli.gateway",
+    "notary": "piebridge.cli.notary",
+}
+"""Every word behind ``piebridge`` and the module that knows it: by a Typer ``app`` or a function of that name."""
 
+
+def build(word: str | None = None) -> typer.Typer:
+    """Put the command together.
+
+    Args:
+        word: the only group that will be used, so that a chain's start does not wait for the imports of the demo;
+            all groups if it is none of them.
+    """
     app = typer.Typer(
         name="piebridge",
-        help="Relay domains between blockchains: packets, receipts and transactions across chains.",
+        help="Relay domains between blockchains: packets, receipts and transactions across chains.\n\n"
+        "Start with `piebridge demo`, or with `piebridge network up --detach` and `piebridge token send --help`.",
         no_args_is_help=True,
         add_completion=False,
         rich_markup_mode="rich",
         pretty_exceptions_enable=False,
     )
-    app.add_typer(network.app, name="network")
-    app.add_typer(token.app, name="token")
-    app.add_typer(packet.app, name="packet")
-    app.add_typer(keys.app, name="keys")
-    app.add_typer(chain.app, name="chain")
-    app.add_typer(gateway.app, name="gateway")
-    app.add_typer(notary.app, name="notary")
-    app.command("oracle")(oracle_command.oracle)
-    app.command("demo")(demo.demo)
+
+    # A callback, so that a group stays a word of its own where it is the only one; its text would replace the help.
+    app.callback()(lambda: None)
+    for name, path in _GROUPS.items():
+        if word in _GROUPS and name != word:
+            continue
+        module = import_module(path)
+        if hasattr(module, "app"):
+            app.add_typer(module.app, name=name)
+        else:
+            app.command(name)(getattr(module, name))
     return app
 
 
@@ -68,4 +79,4 @@ def run(command: Callable[[], object]) -> int:
 
 def main() -> None:
     """Entry point of the ``piebridge`` script."""
-    sys.exit(run(build()))
+    sys.exit(run(build(sys.argv[1] if len(sys.argv) > 1 else None)))

@@ -2,7 +2,7 @@
 
 import time
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow, localcontext
 
 from piebridge.cli.facts import SentPacket
 from piebridge.cli.view import ChainView, NetworkView, artifact
@@ -21,6 +21,9 @@ TOKEN_DECIMALS = 18
 """Decimals of the token of a local network."""
 TOKEN_UNIT = 10**TOKEN_DECIMALS
 """Smallest units of one token."""
+_DIGITS_OF_AMOUNTS = 39
+_EXACT = Context(prec=2 * _DIGITS_OF_AMOUNTS, traps=[Inexact, Overflow, InvalidOperation])
+"""Calculates exactly or not at all; the default context would silently round large amounts to 28 digits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +105,18 @@ def parse_amount(text: str, decimals: int = TOKEN_DECIMALS) -> int:
         amount = Decimal(text)
     except InvalidOperation:
         raise ConfigurationError(f"--amount {text!r} is no number; write for example 2.5") from None
-    units = amount.scaleb(decimals) if amount.is_finite() else Decimal(0)
-    if units <= 0 or units != units.to_integral_value():
-        raise ConfigurationError(f"--amount {text}: must be above 0 and have at most {decimals} decimals")
+    refusal = ConfigurationError(f"--amount {text}: must be above 0 and have at most {decimals} decimals")
+    if not amount.is_finite() or amount <= 0:
+        raise refusal
+    if amount.adjusted() > _DIGITS_OF_AMOUNTS:
+        raise ConfigurationError(f"--amount {text} is more than any token has (2^128 smallest units)")
+    try:
+        with localcontext(_EXACT):
+            units = amount.scaleb(decimals)
+    except ArithmeticError:  # more digits than any amount has
+        raise refusal from None
+    if units != units.to_integral_value():
+        raise refusal
     if units >= 1 << 128:
         raise ConfigurationError(f"--amount {text} is more than any token has (2^128 smallest units)")
     return int(units)
@@ -112,7 +124,8 @@ def parse_amount(text: str, decimals: int = TOKEN_DECIMALS) -> int:
 
 def format_amount(units: int, decimals: int = TOKEN_DECIMALS) -> str:
     """Return smallest units as an amount of tokens for people."""
-    text = f"{Decimal(units).scaleb(-decimals):f}"
+    with localcontext(_EXACT):
+        text = f"{Decimal(units).scaleb(-decimals):f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import rlp  # type: ignore[import-untyped]
-from eth_account import Account
 from eth_utils.address import to_checksum_address
 
 from piebridge.chains.jsonrpc import JsonRpcClient
@@ -132,6 +131,8 @@ class Wallet:
         return request | ({} if call.to is None else {"to": _hex(call.to)})
 
     def _sign(self, call: Call, nonce: int, gas: int, fee: int) -> bytes:
+        from eth_account import Account  # here, because the import takes most of a second
+
         transaction: dict[str, Any] = {
             "type": 2,
             "chainId": self._evm_chain_id,

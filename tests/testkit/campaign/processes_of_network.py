@@ -34,6 +34,7 @@ class CampaignNetwork:
         """How often each process was started."""
         self.kills: dict[str, int] = {}
         """How often each process was killed while it ran."""
+        self._down: set[str] = set()
 
     @property
     def network(self) -> NetworkFile:
@@ -59,6 +60,7 @@ class CampaignNetwork:
         processes.kill(entry)
         assert not processes.is_running(entry), f"{name} survived SIGKILL"
         self.kills[name] = self.kills.get(name, 0) + 1
+        self._down.add(name)
 
     def start(self, name: str) -> None:
         """Start a process that does not run, as it was started the first time."""
@@ -69,6 +71,7 @@ class CampaignNetwork:
         self._network = replace(self._network, processes=entries)
         network_file.save(self._network, self.directory)
         self.starts[name] += 1
+        self._down.discard(name)
 
     async def serves(self, name: str) -> None:
         """Wait until a gateway or notary answers at its status page."""
@@ -99,7 +102,8 @@ class CampaignNetwork:
 
     def ended_by_themselves(self) -> list[str]:
         """Names of processes that should run and do not, with the last lines of their logs."""
-        gone = [entry for entry in self._network.processes if not processes.is_running(entry)]
+        expected = [entry for entry in self._network.processes if entry.name not in self._down]
+        gone = [entry for entry in expected if not processes.is_running(entry)]
         return [f"{entry.name}: {processes.tail(self.directory, entry, 8)}" for entry in gone]
 
     def stop(self) -> None:
@@ -108,17 +112,22 @@ class CampaignNetwork:
         processes.stop(sorted(self._network.processes, key=lambda entry: order[entry.role]))
 
 
-@contextlib.asynccontextmanager
-async def campaign_network(
+async def start_network(
     directory: Path, kind: ParachainKind, *, parachains: int = 2, gateways: int = 2
-) -> AsyncIterator[CampaignNetwork]:
-    """Start a network for a test, and end it however the test ends."""
+) -> CampaignNetwork:
+    """Start a network for a test, which has to stop it however the test ends."""
     wishes = Wishes(parachains=parachains, parachain_kind=kind, gateways=gateways, port_base=free_ports())
-    running = CampaignNetwork(await up(wishes, directory, SilentProgress()), directory)
+    return CampaignNetwork(await up(wishes, directory, SilentProgress()), directory)
+
+
+@contextlib.asynccontextmanager
+async def campaign_network(directory: Path, kind: ParachainKind) -> AsyncIterator[CampaignNetwork]:
+    """Start a network for one test, and end it however the test ends."""
+    network = await start_network(directory, kind)
     try:
-        yield running
+        yield network
     finally:
-        running.stop()
+        network.stop()
 
 
 def free_ports() -> int:

@@ -4,21 +4,22 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from piebridge.cli import oracle_command
 from piebridge.cli.oracle.invariants import Verdict
 from piebridge.cli.view import NetworkView
+from piebridge.crypto.errors import ChainError
 from testkit.campaign.blocks import BlockWitness
 from testkit.campaign.pending import PendingPackets
-from testkit.campaign.processes_of_network import CampaignNetwork
+from testkit.campaign.processes_of_network import READY_SECONDS, CampaignNetwork
 from testkit.campaign.traffic import Traffic
 
 SETTLE_SECONDS = 90.0
 """Bound on the time from the last fault until every outcome is home: three times the sum of the hops' finality times
-(two parachain blocks of 1 s, one more on top with notaries, two relay blocks of 0.25 s: 10.5 s), two scan intervals of a
-gateway (60 s), and what two processors need to carry a backlog of some hundred packets (20 s)."""
+(two parachain blocks of 1 s, one more on top with notaries, two relay blocks of 0.25 s: 10.5 s), two scan intervals of
+a gateway (60 s), and what two processors need to carry a backlog of some hundred packets (20 s)."""
 WORK_WAIT_SECONDS = 60.0
 """How long a fault waits for work before the campaign fails."""
 _POLL_SECONDS = 0.3
@@ -65,18 +66,23 @@ class Scene:
         return found
 
     async def kill(self, *names: str) -> bool:
-        """Kill processes that run while packets are under way; tells whether the fault counts.
+        """Kill processes that run while packets are under way; tells whether the fault counts."""
+
+        def strike() -> None:
+            for name in names:
+                self.network.kill(name)
+
+        return await self.fault(strike)
+
+    async def fault(self, strike: Callable[[], None]) -> bool:
+        """Do harm while packets are under way; tells whether it counts.
 
         It counts when a packet that was under way before still is afterwards, so that the moment lies between.
         """
         before = await self.work()
-        for name in names:
-            self.network.kill(name)
-        return await self._count(before)
-
-    async def _count(self, before: set[str]) -> bool:
+        strike()
         # A parachain that is dead cannot be asked; nothing comes home to its users while it is.
-        dead = {name for name in self.view_names() if not self.network.is_running(name)}
+        dead = [chain.name for chain in self.view.chains.values() if not self.network.is_running(chain.name)]
         both = before if dead else before & await self.pending.look()
         if both:
             self.in_flight.append(len(both))
@@ -84,9 +90,35 @@ class Scene:
             self.idle_faults += 1
         return bool(both)
 
-    def view_names(self) -> list[str]:
-        """Names of the parachains."""
-        return [chain.name for chain in self.view.chains.values()]
+    @contextlib.asynccontextmanager
+    async def watched_blocks(self) -> AsyncIterator[None]:
+        """Look at the blocks of all chains all the time, as far as they answer."""
+
+        async def watch() -> None:
+            while True:
+                with contextlib.suppress(ChainError):
+                    await self.blocks.look()
+                await asyncio.sleep(_POLL_SECONDS)
+
+        async with asyncio.TaskGroup() as tasks:
+            watcher = tasks.create_task(watch())
+            yield
+            watcher.cancel()
+
+    async def chains_answer(self) -> None:
+        """Wait until every chain answers and show that none has changed a block.
+
+        Raises:
+            AssertionError: a chain shows another block at a height than before.
+            ChainError: a chain does not answer in time.
+        """
+        deadline = time.monotonic() + READY_SECONDS
+        while time.monotonic() < deadline:
+            with contextlib.suppress(ChainError):
+                await self.blocks.look()
+                return
+            await asyncio.sleep(_POLL_SECONDS)
+        await self.blocks.look()
 
     async def settle(self) -> float:
         """Wait until no packet is under way and return how long it took.

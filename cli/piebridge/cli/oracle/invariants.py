@@ -240,7 +240,9 @@ def _effects_of(packet: SentPacket, destination: ChainLedger, applications: Appl
     if packet.application == applications.record_notary:
         return destination.notarised.count(packet.id)
     if packet.application == applications.door and packet.id in destination.posted:
-        return destination.posted.count(packet.id)  # 0 is no answer: a recipient that it does not know may have taken it
+        return destination.posted.count(
+            packet.id
+        )  # 0 is no answer: a recipient that it does not know may have taken it
     return None
 
 
