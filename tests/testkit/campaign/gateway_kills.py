@@ -10,6 +10,7 @@ from pathlib import Path
 
 from piebridge.cli.local_network.plan import ParachainKind
 from testkit.campaign.processes_of_network import campaign_network, copy_folder
+from testkit.campaign.replays import Replays
 from testkit.campaign.scene import Scene, Settled, scene
 
 LIFE_SECONDS = 3.0
@@ -31,6 +32,10 @@ BLOWS = 5
 what it had read before finds nobody then who does its work, and no new packet that makes it look again."""
 BLOW_SECONDS = (0.3, 2.0)
 """Time from the last packets' blocks to such a blow: shortest and longest."""
+REPLAYS_LEAST = 3
+"""Replays of old transactions, at least."""
+REPLAY_SECONDS = 4.0
+"""Longest time between two replays of old transactions."""
 _POLL_SECONDS = 0.3
 
 
@@ -61,6 +66,8 @@ class Outcome:
     """Kills after which a transaction of the dead gateway still waited for a block."""
     databases: Counter[str] = field(default_factory=Counter)
     """What was done to databases."""
+    replays: int = 0
+    """Old ranges that somebody brought to a hub again, which must have no effect."""
     kinds: Counter[str] = field(default_factory=Counter)
     """Packets of each kind."""
     settled: Settled | None = None
@@ -78,6 +85,7 @@ class Outcome:
             "packets": self.settled.sent,
             "executed": self.settled.executed,
             "refunded": self.settled.refunded,
+            "replays": self.replays,
             "databases deleted": self.databases["deleted"],
             "databases restored": self.databases["restored"],
         }
@@ -123,6 +131,7 @@ class GatewayKills:
         outcome, plan = self.outcome, self._plan
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._keep_busy())
+            tasks.create_task(self._replay())
             for name in self._gateways:
                 tasks.create_task(self._torment(name, random.Random(f"{plan.seed}/{name}")))
         randomness = random.Random(f"{plan.seed}/blows")
@@ -143,6 +152,15 @@ class GatewayKills:
             if missing > 0:
                 await traffic.send(min(missing, BURST))
             await asyncio.sleep(_POLL_SECONDS)
+
+    async def _replay(self) -> None:
+        """Hand in again what is in blocks already. Only that: a range that was lost must not be brought by us."""
+        randomness = random.Random(f"{self._plan.seed}/replays")
+        replays = Replays(self._scene.view, randomness)
+        while self.outcome.kills < self._single_kills or replays.tried < REPLAYS_LEAST:
+            await asyncio.sleep(randomness.uniform(0, REPLAY_SECONDS))
+            await replays.replay()
+            self.outcome.replays = replays.taken
 
     async def _torment(self, name: str, randomness: random.Random) -> None:
         """Kill one gateway again and again, each time doing something to its database before it starts again."""
