@@ -257,6 +257,7 @@ contract Administration is ApplicationLayer {
         _requireLength(body, 5);
         uint256 relay = Calldata.u32(Calldata.start(body));
         uint256 state = Calldata.u8(Calldata.start(body) + 4);
+        if (state != ACTIVE && state != DRAINING && state != TERMINATED) revert MalformedBody();
         Relay storage record = _requireRelay(domain, relay);
         uint256 key = _outboxKey(domain, relay);
         if (state == ACTIVE) {
@@ -266,13 +267,11 @@ contract Administration is ApplicationLayer {
             _require(record.state == ACTIVE);
             _head[key] &= ~FLAG_ACTIVE;
             _report(REPORT_DRAINING, domain, relay);
-        } else if (state == TERMINATED) {
+        } else {
             // A frozen one may be terminated too: its open transactions are decided by governors then.
             _require(record.state == DRAINING || record.state == FROZEN);
             _currentSet[relay] = 0;
             _previousSet[relay] = 0;
-        } else {
-            revert MalformedBody();
         }
         record.state = uint8(state);
     }
@@ -292,12 +291,13 @@ contract Administration is ApplicationLayer {
         record.epoch += 1;
     }
 
-    /// @dev Ranges come in ascending order, so a policy has one encoding; a relay chain has one range, since its head holds one.
+    /// @dev The ranges cover all slots exactly once. A relay chain has one range, since its head holds one.
     function _setRouting(uint256 domain, bytes calldata body) private {
         uint256 offset = Calldata.start(body);
         uint256 epoch = Calldata.u32(offset);
         uint256 count = Calldata.u8(offset + 4);
         _requireLength(body, 5 + 8 * count);
+        _checkCover(offset + 5, count);
         Domain storage record = _requireDomain(domain);
         _require(epoch > record.policyEpoch);
         record.policyEpoch = uint32(epoch);
@@ -306,21 +306,27 @@ contract Administration is ApplicationLayer {
         for (uint256 i = 0; i < record.relays.length; ++i) {
             _head[_outboxKey(domain, record.relays[i])] &= ~mask;
         }
-        uint256 covered;
         for (uint256 i = 0; i < count; ++i) {
             uint256 word = Calldata.word(offset + 5 + 8 * i);
-            uint256 relay = word >> 224;
-            uint256 slots = (word >> 192) & 0xffff;
-            uint256 key = _outboxKey(domain, relay);
-            if ((word >> 208) & 0xffff != covered || slots == 0 || covered + slots > ROUTING_SLOTS) {
-                revert MalformedBody();
-            }
-            _require(
-                relay != 0 && _head[key] & (FLAG_OPEN | FLAG_ACTIVE) == FLAG_OPEN | FLAG_ACTIVE
-                    && _head[key] & mask == 0
-            );
-            _head[key] |= (covered << HEAD_FIRST_SLOT) | (slots << HEAD_SLOTS);
+            uint256 key = _outboxKey(domain, word >> 224);
+            bool active = _head[key] & (FLAG_OPEN | FLAG_ACTIVE) == FLAG_OPEN | FLAG_ACTIVE;
+            _require(word >> 224 != 0 && active && _head[key] & mask == 0);
+            _head[key] |= (((word >> 208) & 0xffff) << HEAD_FIRST_SLOT) | (((word >> 192) & 0xffff) << HEAD_SLOTS);
+        }
+    }
+
+    /// @dev Reverts unless `count` ranges at `offset` (relay u32, first u16, slots u16) are disjoint and as many slots as there are.
+    function _checkCover(uint256 offset, uint256 count) private pure {
+        uint256 covered;
+        for (uint256 i = 0; i < count; ++i) {
+            uint256 first = Calldata.u16(offset + 8 * i + 4);
+            uint256 slots = Calldata.u16(offset + 8 * i + 6);
+            if (slots == 0 || first + slots > ROUTING_SLOTS) revert MalformedBody();
             covered += slots;
+            for (uint256 j = 0; j < i; ++j) {
+                uint256 other = Calldata.u16(offset + 8 * j + 4);
+                if (first < other + Calldata.u16(offset + 8 * j + 6) && other < first + slots) revert MalformedBody();
+            }
         }
         if (covered != ROUTING_SLOTS) revert MalformedBody();
     }
@@ -457,6 +463,7 @@ contract Administration is ApplicationLayer {
     function _rotate(bytes calldata body) private {
         (bool valid, uint256 x, uint8 prefix) = Frost.decodeKey(body);
         if (!valid) revert MalformedBody();
+        _require(_governorKeyEpoch != type(uint32).max);
         _governorKeyX = x;
         _governorKeyPrefix = prefix;
         _governorKeyEpoch += 1;

@@ -321,18 +321,16 @@ abstract contract TransactionLayer is ApplicationLayer {
 
     // ------------------------------------------------------------------------------------------------------------ receipts that come home
 
-    /// @dev Takes the receipt home from `offset` to `end`, whose message id is `messageId`. It counts once, and only for a packet that was sent.
+    /// @dev Takes the receipt home from `offset` to `end`, whose layout was checked when the range was folded. It counts once, and only for a packet that
+    /// was sent.
     function _takeReceiptHome(Batch memory batch, bytes32 messageId, uint256 offset, uint256 end) internal {
         unchecked {
             uint256 transport = Calldata.word(offset);
             uint256 relay = PacketHeader.relay(transport);
             uint256 here = (batch.domain << 192) | (_REGISTRATION << 160);
-            if (!PacketHeader.isWellFormed(offset) || transport & ((U32 << 192) | (U32 << 160)) != here) return;
+            if (transport & ((U32 << 192) | (U32 << 160)) != here) return;
             if (relay != 0 && relay != batch.relay) return;
-            if (transport & PacketHeader.RECEIPT_WANTED == 0) return;
             uint256 code = Calldata.u8(offset + 168);
-            bool mayReturn = code == EXECUTED && Calldata.word(offset + 40) & PacketHeader.RETURN != 0;
-            if (end != offset + 171 && !mayReturn) return;
             if (!_wasSent(transport) || _wasReceipted(batch, transport)) return;
 
             if (PacketHeader.callback(Calldata.word(offset + 72)) == 0) return;
@@ -425,7 +423,7 @@ abstract contract TransactionLayer is ApplicationLayer {
                 uint256 nonce = word >> 192;
                 uint256 verdict = (word >> 184) & 0xff;
                 offset += 9;
-                // Nonces that were never given out, 0 among them, are passed over.
+                // Nonces that were never given out are passed over.
                 if (nonce - 1 < lastNonce) {
                     if (nonce >> 7 != current) {
                         if (current != type(uint256).max) (batch.bitmap, batch.dirty) = (bitmap, true);
@@ -451,8 +449,8 @@ abstract contract TransactionLayer is ApplicationLayer {
         unchecked {
             uint256 source = word >> 224;
             uint256 sequence = (word >> 128) & U64;
-            // Source 0 would name the status words of this hub's own transactions.
-            if (source == 0 || source == _REGISTRATION || sequence == 0 || (word >> 120) & 0xff != ABORTED) return;
+            // Source 0, which would name the status words of this hub's own transactions, was refused when the range was folded.
+            if (source == _REGISTRATION || (word >> 120) & 0xff != ABORTED) return;
             _focus(batch, BASE_STATUS, _statusKey(batch.domain, source, batch.relay, (word >> 192) & U32, sequence));
             uint256 shift = 2 * (sequence & 127);
             if ((batch.bitmap >> shift) & 3 != 0) return;

@@ -58,9 +58,11 @@ abstract contract VerificationLayer is TransportLayer {
             uint256 method = Calldata.u8(offset + 4);
             uint256 threshold = Calldata.u8(offset + 5);
             uint256 members = Calldata.u8(offset + 6);
-            if (threshold == 0 || threshold > members || members > 32 || Calldata.u32(offset) == 0) return 0;
+            if (threshold == 0 || threshold > members || Calldata.u32(offset) == 0) return 0;
             if (!Protocols.isVerification(method)) return 0;
-            setEnd = offset + 7 + (method == Protocols.ENDORSED_BY_SIGNATURES ? members * 20 : 33);
+            bool bySignatures = method == Protocols.ENDORSED_BY_SIGNATURES;
+            if (bySignatures && members > 32) return 0;
+            setEnd = offset + 7 + (bySignatures ? members * 20 : 33);
             if (setEnd > end) return 0;
         }
     }
@@ -158,7 +160,7 @@ abstract contract VerificationLayer is TransportLayer {
             uint256 number = Calldata.u64(offset);
             bytes32 value = bytes32(Calldata.word(offset + 8));
             uint256 count = Calldata.u16(offset + 40);
-            if (number == 0 || count == 0) revert MalformedRange();
+            if (number == 0 || count == 0 || value == 0) revert MalformedRange();
             // The shortest entry, one COMMIT, has 21 bytes; memory is taken for no more than can be there.
             if (offset + 42 + 21 * count > end) revert MalformedRange();
             bytes32[] memory ids = _allocate(count);
@@ -221,6 +223,7 @@ abstract contract VerificationLayer is TransportLayer {
         }
     }
 
+    /// @dev Source, sequence and nonce 0 name nothing and are refused.
     function _verdictsEnd(uint256 offset) private pure returns (uint256 end) {
         uint256 form = Calldata.u8(offset);
         uint256 count = Calldata.u16(offset + 1);
@@ -231,15 +234,18 @@ abstract contract VerificationLayer is TransportLayer {
             case 1 {
                 // nonce u64, verdict u8: 2 COMMIT, or 3 ABORT with 32 bytes more
                 for {} count { count := sub(count, 1) } {
-                    let verdict := sub(byte(8, calldataload(end)), 2)
-                    valid := and(valid, lt(verdict, 2))
+                    let word := calldataload(end)
+                    let verdict := sub(byte(8, word), 2)
+                    valid := and(valid, and(lt(verdict, 2), gt(shr(192, word), 0)))
                     end := add(end, add(9, shl(5, and(verdict, 1))))
                 }
             }
             case 2 {
                 // source u32, channel u32, sequence u64, verdict u8
                 for {} count { count := sub(count, 1) } {
-                    valid := and(valid, lt(sub(byte(16, calldataload(end)), 2), 2))
+                    let word := calldataload(end)
+                    valid := and(valid, lt(sub(byte(16, word), 2), 2))
+                    valid := and(valid, and(gt(shr(224, word), 0), gt(and(shr(128, word), 0xffffffffffffffff), 0)))
                     end := add(end, 17)
                 }
             }
@@ -259,17 +265,21 @@ abstract contract VerificationLayer is TransportLayer {
         }
     }
 
-    /// @dev Id of the receipt home from `offset` to `end`, section 6.4. Reverts for a code that no relay chain gives.
+    /// @dev Id of the receipt home from `offset` to `end`, section 6.4. Reverts for what no relay chain sends home.
     function _receiptHomeId(uint256 offset, uint256 end) internal pure returns (bytes32) {
         unchecked {
             uint256 code = Calldata.u8(offset + 168);
-            if (code == 0 || code > 5) revert MalformedRange();
+            uint256 length = end - offset - 171;
+            bool mayReturn = code == 1 && Calldata.word(offset + 40) & PacketHeader.RETURN != 0;
+            bool valid = code != 0 && code <= 5 && (length == 0 || (mayReturn && length <= 256))
+                && PacketHeader.isWellFormed(offset) && Calldata.word(offset) & PacketHeader.RECEIPT_WANTED != 0;
+            if (!valid) revert MalformedRange();
             return keccak256(
                 abi.encodePacked(
                     TAG_RECEIPT_HOME,
                     PacketHeader.packetIdOfHash(offset),
                     uint8(code),
-                    keccak256(Calldata.slice(offset + 171, end - offset - 171))
+                    keccak256(Calldata.slice(offset + 171, length))
                 )
             );
         }
