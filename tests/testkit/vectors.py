@@ -55,6 +55,7 @@ from piebridge.protocol_stack.transport.outbox import (
 )
 from piebridge.protocol_stack.transport.reliable import RELIABLE
 from testkit.fuzzing import DECODERS
+from testkit.hub_vectors import hub
 from testkit.samples import GOVERNOR_SECRET, Samples, governor_key, governor_sign, key_address, private_key
 
 Json = dict[str, Any]
@@ -303,9 +304,7 @@ def _bit_flips() -> list[Json]:
                     except FormatError:
                         continue
                     accepted[bit // 8] |= mask
-                title = (
-                    f"{name}, {'ordered' if ordered else 'unordered'}, {'with' if wanted else 'without'} receipt"
-                )
+                title = f"{name}, {'ordered' if ordered else 'unordered'}, {'with' if wanted else 'without'} receipt"
                 cases.append({"name": title, "header": hexed(header), "accepted": hexed(bytes(accepted))})
     return cases
 
@@ -1095,6 +1094,7 @@ FILES: Mapping[str, Callable[[], Json]] = {
     "endorsements.json": endorsements,
     "genesis.json": genesis,
     "governor_messages.json": governor,
+    "hub.json": hub,
     "identities.json": identities,
     "messages.json": messages,
     "notary_statements.json": notaries,
