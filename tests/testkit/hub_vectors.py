@@ -109,7 +109,9 @@ class _Life:
     key_epoch: int = 1
     height: int = 1000
     words: dict[bytes, tuple[int, int]] = field(default_factory=dict)
-    """Slot to mask and value: everything that was ever stated about storage, checked after every step."""
+    """Slot to mask and value: everything that was ever stated about storage; it holds until it is stated anew."""
+    stated: dict[bytes, tuple[int, int]] = field(default_factory=dict)
+    """What the steps so far state."""
 
     def step(self, name: str, call: str, data: bytes, *, accepted: bool = True, **more: object) -> None:
         """Add a step; ``more`` goes beside it."""
@@ -117,6 +119,8 @@ class _Life:
             self.words[commitment.chain_slot(DOMAIN, relay)] = ((1 << 256) - 1, int.from_bytes(head.value, "big"))
             number_and_nonce = head.number | self.nonces.get(relay, 0) << 64
             self.words[commitment.head_slot(DOMAIN, relay)] = ((1 << 128) - 1, number_and_nonce)
+        stated = [slot for slot, word in self.words.items() if self.stated.get(slot) != word]
+        self.stated = dict(self.words)
         self.steps.append(
             {
                 "name": name,
@@ -132,9 +136,9 @@ class _Life:
                 "entry_outbox": 0,
                 "entry": "0x",
                 **more,
-                "slots": [_hexed(slot) for slot in self.words],
-                "masks": [_hexed(mask.to_bytes(32, "big")) for mask, _ in self.words.values()],
-                "values": [_hexed(value.to_bytes(32, "big")) for _, value in self.words.values()],
+                "slots": [_hexed(slot) for slot in stated],
+                "masks": [_hexed(self.words[slot][0].to_bytes(32, "big")) for slot in stated],
+                "values": [_hexed(self.words[slot][1].to_bytes(32, "big")) for slot in stated],
             }
         )
         self.height += 1

@@ -16,11 +16,14 @@ abstract contract HubLife is VectorHub {
         bytes entry;
     }
 
-    string internal life;
     Recorder internal application;
+    /// What the steps so far state about storage; it holds until it is stated anew.
+    bytes32[] private _slots;
+    mapping(bytes32 slot => bytes32) private _masks;
+    mapping(bytes32 slot => bytes32) private _values;
 
-    function begin() internal {
-        life = vectors("hub");
+    function begin() internal returns (uint256 count) {
+        string memory life = vectors("hub");
         groupKey = vm.parseJsonBytes(life, ".group_key");
         vm.chainId(vm.parseJsonUint(life, ".chain_id"));
         assertEq(vm.parseJsonUint(life, ".handler_gas_max"), MAX_GAS, "largest handler gas");
@@ -29,9 +32,10 @@ abstract contract HubLife is VectorHub {
         address account = address(bytes20(vm.parseJsonBytes(life, ".application")));
         vm.etch(account, address(new Recorder()).code);
         application = Recorder(account);
+        return countOf(life, "steps");
     }
 
-    function stepAt(uint256 i) internal returns (Step memory step) {
+    function stepAt(string memory life, uint256 i) internal returns (Step memory step) {
         vm.roll(uintAt(life, "steps", i, "height"));
         vm.warp(uintAt(life, "steps", i, "time"));
         step.name = nameAt(life, "steps", i);
@@ -43,7 +47,7 @@ abstract contract HubLife is VectorHub {
     }
 
     /// @dev Makes the call of a step. Returns whether it was accepted.
-    function run(uint256 i, Step memory step) internal returns (bool success, bytes memory result) {
+    function run(string memory life, uint256 i, Step memory step) internal returns (bool success, bytes memory result) {
         if (step.call == keccak256("governor")) {
             return address(hub).call(abi.encodeCall(hub.governor, (step.data)));
         }
@@ -58,26 +62,39 @@ abstract contract HubLife is VectorHub {
         return address(hub).call(abi.encodeCall(hub.settle, (DOMAIN, RELAY, nonce, step.data)));
     }
 
-    function checkStorage(uint256 i, string memory name) internal view {
+    /// @dev Adds what a step states about storage.
+    function state(string memory life, uint256 i) internal {
         bytes32[] memory slots = vm.parseJsonBytes32Array(life, pathOf("steps", i, "slots"));
         bytes32[] memory masks = vm.parseJsonBytes32Array(life, pathOf("steps", i, "masks"));
         bytes32[] memory values = vm.parseJsonBytes32Array(life, pathOf("steps", i, "values"));
         for (uint256 j = 0; j < slots.length; j++) {
-            bytes32 actual = bytes32(load(slots[j])) & masks[j];
-            if (actual == values[j]) continue;
-            assertEq(actual, values[j], string.concat(name, ": slot ", vm.toString(j)));
+            if (_masks[slots[j]] == 0) _slots.push(slots[j]);
+            (_masks[slots[j]], _values[slots[j]]) = (masks[j], values[j]);
         }
     }
 
+    /// @dev Compares storage with everything that was stated.
+    function checkStorage(string memory name) internal view {
+        for (uint256 j = 0; j < _slots.length; j++) {
+            bytes32 actual = bytes32(load(_slots[j])) & _masks[_slots[j]];
+            if (actual == _values[_slots[j]]) continue;
+            assertEq(actual, _values[_slots[j]], string.concat(name, ": slot ", vm.toString(j)));
+        }
+    }
+
+    function statedSlots() internal view returns (uint256) {
+        return _slots.length;
+    }
+
     /// @dev Checks the events since `vm.recordLogs` against what the step says.
-    function checkEvents(uint256 i, Step memory step) internal {
+    function checkEvents(string memory life, uint256 i, Step memory step) internal {
         Vm.Log[] memory logs = vm.getRecordedLogs();
         bool made;
         bool handled;
         for (uint256 j = 0; j < logs.length; j++) {
             bytes32 topic = logs[j].topics[0];
             if (topic == IHubEvents.GovernorMessageHandled.selector) {
-                _checkHandled(i, logs[j], step.name);
+                _checkHandled(life, i, logs[j], step.name);
                 handled = true;
             } else if (
                 topic == IHubEvents.PacketSent.selector || topic == IHubEvents.ReceiptsMade.selector
@@ -97,7 +114,7 @@ abstract contract HubLife is VectorHub {
         );
     }
 
-    function _checkHandled(uint256 i, Vm.Log memory log, string memory name) private view {
+    function _checkHandled(string memory life, uint256 i, Vm.Log memory log, string memory name) private pure {
         (uint8 kind, bool done,) = abi.decode(log.data, (uint8, bool, bytes));
         assertEq(uint256(log.topics[1]), uintAt(life, "steps", i, "domain"), string.concat(name, ": domain"));
         assertEq(uint256(log.topics[2]), uintAt(life, "steps", i, "counter"), string.concat(name, ": counter"));
