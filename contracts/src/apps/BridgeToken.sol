@@ -9,7 +9,7 @@ import {Headers} from "./Headers.sol";
 
 /// @title The token of the examples: one asset on several chains, moved by ATP transactions.
 /// @notice What comes from other chains is capped per window, so that even a relay chain whose keys are all stolen can take no more than that; a governor
-/// message pauses it.
+/// message pauses these credits. (Transfers that leave are paused at the hub, with the whole application: reading a pause here would cost every send a slot.)
 contract BridgeToken is IBridgeToken, BridgeApplication, EscrowCells {
     uint32 private constant FUNCTION_TRANSFER = 1;
     /// amount u128, sender, recipient
@@ -133,7 +133,6 @@ contract BridgeToken is IBridgeToken, BridgeApplication, EscrowCells {
         uint40 execExpiry,
         uint40 deadline
     ) external returns (bytes32 packetId) {
-        if (_limits.paused) revert Paused();
         _debit(msg.sender, amount);
         emit Transfer(msg.sender, address(0), amount);
         return HUB.send(

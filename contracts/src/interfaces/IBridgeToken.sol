@@ -11,7 +11,7 @@ interface IBridgeToken {
     event TransferRefunded(bytes32 indexed packetId, address indexed sender, uint128 amount);
     /// @notice The cap of what may be credited in a window was set; it holds from `effectiveAt` on.
     event CapSet(uint128 cap, uint32 windowSeconds, uint40 effectiveAt);
-    /// @notice Transfers to other chains and credits from them were stopped or resumed.
+    /// @notice Credits from other chains were stopped or resumed. What comes meanwhile is refused and goes back to its sender.
     event PauseSet(bool paused);
 
     /// @notice Thrown when a spender may take less than it is to take.
@@ -20,7 +20,7 @@ interface IBridgeToken {
     error InvalidRecipient(address recipient);
     /// @notice Thrown when a credit would exceed what may be credited in this window.
     error CapExceeded(uint256 credited, uint256 amount, uint256 cap);
-    /// @notice Thrown while the token is paused.
+    /// @notice Thrown by a credit while the token is paused.
     error Paused();
 
     function name() external view returns (string memory);

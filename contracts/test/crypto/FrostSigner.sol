@@ -30,9 +30,8 @@ abstract contract FrostSigner is Test {
         bytes memory message
     ) internal pure returns (uint256) {
         bytes memory suffix = abi.encodePacked("FROST-secp256k1-SHA256-v1", "chal", uint8(29));
-        bytes memory padded = abi.encodePacked(
-            new bytes(64), commitmentPrefix, commitmentX, keyPrefix, keyX, message, bytes3(0x003000), suffix
-        );
+        bytes memory points = abi.encodePacked(commitmentPrefix, commitmentX, keyPrefix, keyX);
+        bytes memory padded = abi.encodePacked(new bytes(64), points, message, bytes3(0x003000), suffix);
         bytes32 b0 = sha256(padded);
         bytes32 b1 = sha256(abi.encodePacked(b0, hex"01", suffix));
         bytes32 b2 = sha256(abi.encodePacked(b0 ^ b1, hex"02", suffix));
