@@ -179,7 +179,7 @@ class _Life:
             made = self.report(ReportKind.HUB_CLOSED, 0)
             self.words[commitment.closed_slot()] = ((1 << 256) - 1, self.height)
         self.counters[domain] = counter
-        state = {"domain": domain, "counter": str(counter), "kind": message.kind, "done": done}
+        state: Json = {"domain": domain, "counter": str(counter), "kind": message.kind, "done": done}
         self.step(name, "governor", message.encode(), **state, **made)
 
     def govern_unordered(
@@ -188,7 +188,7 @@ class _Life:
         """Let the hub take an unordered message."""
         message = self.message(body, domain, life_cycle)
         made = self.report(ReportKind.RELAY_FROZEN, OTHER_RELAY) if freezes else {}
-        state = {"domain": domain, "counter": str(life_cycle), "kind": message.kind, "done": True}
+        state: Json = {"domain": domain, "counter": str(life_cycle), "kind": message.kind, "done": True}
         self.step(name, "governor", message.encode(), **state, **made)
 
     def report(self, kind: ReportKind, relay: int) -> Json:
@@ -330,7 +330,7 @@ def _packets(life: _Life) -> None:
     life.state_bits(seen, 4, 1, 1)
     for sequence, bits in ((2, 2), (3, 3), (5, 3), (6, 3)):
         life.state_bits(status, 2 * sequence, bits, 2)
-    entries = [
+    entries: list[Entry] = [
         BareEntry(height, keccak256(b"somebody else's")),
         PacketEntry(height, bound),
         PacketEntry(height, expired),

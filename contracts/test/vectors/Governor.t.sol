@@ -62,38 +62,36 @@ contract GovernorVectorsTest is VectorHub {
         openRelay(DOMAIN, RELAY + 1);
         uint256 count = countOf(json, "refused_bodies");
         uint256 bodies;
+        string memory taken;
         for (uint256 i = 0; i < count; i++) {
             if (keccak256(bytes(vm.parseJsonString(json, pathOf("refused_bodies", i, "target")))) != keccak256("hub")) {
                 continue;
             }
-            _refuseBody(
-                uintAt(json, "refused_bodies", i, "kind"),
-                bytesAt(json, "refused_bodies", i, "data"),
-                nameAt(json, "refused_bodies", i)
-            );
+            bytes memory body = bytesAt(json, "refused_bodies", i, "data");
+            bool refused = _isRefused(uintAt(json, "refused_bodies", i, "kind"), body);
+            if (!refused) taken = string.concat(taken, nameAt(json, "refused_bodies", i), "; ");
             bodies++;
         }
         assertTrue(bodies > 35, "bodies to a hub");
+        assertTrue(bytes(taken).length == 0, taken);
     }
 
-    function _refuseBody(uint256 kind, bytes memory body, string memory name) private {
+    function _isRefused(uint256 kind, bytes memory body) private returns (bool refused) {
         uint256 state = vm.snapshotState();
         uint256 domain = kind == 8 || kind == 12 || kind == 13 || kind == 14 ? 0 : DOMAIN;
+        bytes memory reason;
         if (kind == 9 || kind == 11) {
-            bytes memory message = governorMessage(domain, kind, 1, body);
-            try hub.governor(message) {
-                assertTrue(false, name);
-            } catch (bytes memory reason) {
-                assertReason(reason, IHubEvents.MalformedBody.selector, name);
+            try hub.governor(governorMessage(domain, kind, 1, body)) {}
+            catch (bytes memory thrown) {
+                reason = thrown;
             }
         } else {
-            bytes memory reason = govern(domain, kind, body);
-            // A number that must not be zero may also be refused as one that names nothing.
-            bool known = bytes4(reason) == IHubEvents.MalformedBody.selector
-                || (unsigned(body, 0, body.length < 4 ? 0 : 4) == 0
-                    && bytes4(reason) == IHubEvents.NotPossible.selector);
-            assertTrue(known, name);
+            reason = govern(domain, kind, body);
         }
+        refused = bytes4(reason) == IHubEvents.MalformedBody.selector;
+        // A number that must not be zero, or a relay chain that has a range already, may be found where state is looked at: these relay chains are active.
+        bool zero = body.length >= 4 && unsigned(body, 0, 4) == 0;
+        if (zero || kind == 6) refused = refused || bytes4(reason) == IHubEvents.NotPossible.selector;
         vm.revertToState(state);
     }
 }
