@@ -326,7 +326,7 @@ def test_a_false_height_wins_nothing(lying: LyingWorld, height: int) -> None:
     assert lying.world.relays[RELAY].head(2).number == (1 if height == 0 else 0)
 
 
-@pytest.mark.parametrize("code", list(ReceiptCode))
+@pytest.mark.parametrize("code", [ReceiptCode.EXECUTED, ReceiptCode.EXPIRED])
 @pytest.mark.parametrize("outbox", [0, RELAY], ids=["free outbox", "bound outbox"])
 def test_a_receipt_of_somebody_elses_packet_decides_nothing(lying: LyingWorld, code: ReceiptCode, outbox: int) -> None:
     """A chain can acknowledge only what ends at it: the transfer from 1 to 2 stays open, nothing is refunded."""
