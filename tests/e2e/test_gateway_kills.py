@@ -38,3 +38,4 @@ async def test_gateways_killed_at_random_lose_and_double_nothing(kind: Parachain
     assert outcome.in_mempool > 0
     assert outcome.databases["deleted"] > 0
     assert outcome.databases["restored"] > 0
+    assert outcome.replays > 0

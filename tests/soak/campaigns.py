@@ -16,7 +16,7 @@ CAMPAIGNS: tuple[Campaign, ...] = (
             f"gateway-kills-{kind}",
             "a gateway that is killed with work in flight loses or doubles a packet, or value is made or lost",
             gateway_kills.rounds_of(kind),
-            counted=("kills", "packets", "executed", "refunded", "databases deleted", "databases restored"),
+            counted=("kills", "packets", "executed", "refunded", "replays", "databases deleted", "databases restored"),
             tested_by="tests/e2e/test_gateway_kills.py",
         )
         for kind in ParachainKind

@@ -1,5 +1,7 @@
 """Aborted transactions at their origin: the hub is shown their packets and has the application undo its effect."""
 
+import asyncio
+
 from piebridge.chains.evm.hub import settle_data
 from piebridge.crypto.errors import TransientChainError
 from piebridge.gateway.archive import Archive, ArchivedEntry
@@ -52,8 +54,17 @@ class SettlementCarrier:
         raise AssertionError("settlements are not authenticated")
 
     async def submit(self, effect: Submit) -> None:
-        """Show the hub the packets of one transaction."""
-        path, nonce = effect.path, effect.first
+        """Show the hub the packets of transactions, each by a call of its own, all on their way at the same time.
+
+        Raises:
+            ChainError: the first failure; the others have ended too by then, well or not.
+        """
+        calls = [self._settle(effect.path, nonce) for nonce, _ in effect.forms]
+        failures = [error for error in await asyncio.gather(*calls, return_exceptions=True) if error is not None]
+        if failures:
+            raise failures[0]
+
+    async def _settle(self, path: PathKey, nonce: int) -> None:
         packet = self._packet(path, nonce)
         data = settle_data(self._connections.domain, path.relay, nonce, packet.content)
         gas = _SETTLE_GAS + _GAS_PER_BYTE * len(data)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from piebridge.cli.local_network.plan import ParachainKind
 from testkit.campaign.processes_of_network import campaign_network, copy_folder
+from testkit.campaign.replays import Replays
 from testkit.campaign.scene import Scene, Settled, scene
 
 LIFE_SECONDS = 3.0
@@ -26,6 +27,15 @@ BACKUP_CHANCE = 0.3
 """Share of kills after which the database is put by, to be restored later."""
 BURST = 50
 """Packets sent at once, at most."""
+BLOWS = 5
+"""How often, in the end, all gateways die at one moment while users are silent and databases are kept: whoever forgets
+what it had read before finds nobody then who does its work, and no new packet that makes it look again."""
+BLOW_SECONDS = (0.3, 2.0)
+"""Time from the last packets' blocks to such a blow: shortest and longest."""
+REPLAYS_LEAST = 3
+"""Replays of old transactions, at least."""
+REPLAY_SECONDS = 4.0
+"""Longest time between two replays of old transactions."""
 _POLL_SECONDS = 0.3
 
 
@@ -56,6 +66,8 @@ class Outcome:
     """Kills after which a transaction of the dead gateway still waited for a block."""
     databases: Counter[str] = field(default_factory=Counter)
     """What was done to databases."""
+    replays: int = 0
+    """Old ranges that somebody brought to a hub again, which must have no effect."""
     kinds: Counter[str] = field(default_factory=Counter)
     """Packets of each kind."""
     settled: Settled | None = None
@@ -73,6 +85,7 @@ class Outcome:
             "packets": self.settled.sent,
             "executed": self.settled.executed,
             "refunded": self.settled.refunded,
+            "replays": self.replays,
             "databases deleted": self.databases["deleted"],
             "databases restored": self.databases["restored"],
         }
@@ -103,6 +116,9 @@ class GatewayKills:
         """
         self._scene, self._backups, self._plan = scene, backups, plan
         self._network = scene.network
+        self._gateways = self._network.names("gateway")
+        self._blows = min(BLOWS, plan.kills // (2 * len(self._gateways)))
+        self._single_kills = plan.kills - self._blows * len(self._gateways)
         self._begun = 0
         self.outcome = Outcome(plan, kind, in_flight=scene.in_flight, kinds=scene.traffic.kinds)
 
@@ -115,8 +131,12 @@ class GatewayKills:
         outcome, plan = self.outcome, self._plan
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._keep_busy())
-            for name in self._network.names("gateway"):
+            tasks.create_task(self._replay())
+            for name in self._gateways:
                 tasks.create_task(self._torment(name, random.Random(f"{plan.seed}/{name}")))
+        randomness = random.Random(f"{plan.seed}/blows")
+        for _ in range(self._blows):
+            await self._strike_all(randomness)
         outcome.idle_kills = self._scene.idle_faults
         outcome.settled = await self._scene.check_all()
         assert outcome.kills == plan.kills > 0, f"{outcome.kills} kills, not {plan.kills}"
@@ -127,11 +147,20 @@ class GatewayKills:
     async def _keep_busy(self) -> None:
         """Keep packets under way as long as gateways are killed, and until enough were sent."""
         traffic = self._scene.traffic
-        while self.outcome.kills < self._plan.kills or len(traffic.sent) < self._plan.packets:
+        while self.outcome.kills < self._single_kills or len(traffic.sent) < self._plan.packets:
             missing = self._plan.in_flight - len(await self._scene.pending.look())
             if missing > 0:
                 await traffic.send(min(missing, BURST))
             await asyncio.sleep(_POLL_SECONDS)
+
+    async def _replay(self) -> None:
+        """Hand in again what is in blocks already. Only that: a range that was lost must not be brought by us."""
+        randomness = random.Random(f"{self._plan.seed}/replays")
+        replays = Replays(self._scene.view, randomness)
+        while self.outcome.kills < self._single_kills or replays.tried < REPLAYS_LEAST:
+            await asyncio.sleep(randomness.uniform(0, REPLAY_SECONDS))
+            await replays.replay()
+            self.outcome.replays = replays.taken
 
     async def _torment(self, name: str, randomness: random.Random) -> None:
         """Kill one gateway again and again, each time doing something to its database before it starts again."""
@@ -142,16 +171,29 @@ class GatewayKills:
             else:
                 await self._network.serves(name)
                 await asyncio.sleep(randomness.uniform(0, LIFE_SECONDS))
-            if self._begun >= self._plan.kills:
+            if self._begun >= self._single_kills:
                 return
             self._begun += 1
-            if not await self._scene.kill(name):
+            if not await self._scene.kill([name]):
                 self._begun -= 1
             self.outcome.in_mempool += await self._leaves_transaction(name)
             self._harm_database(name, randomness)
             await asyncio.sleep(randomness.uniform(0, PAUSE_SECONDS))
             self._network.start(name)
             early = randomness.random() < EARLY_CHANCE
+
+    async def _strike_all(self, randomness: random.Random) -> None:
+        """Kill all gateways at one moment, shortly after the users have fallen silent; they find what they left."""
+        for name in self._gateways:
+            await self._network.serves(name)
+        counts = False
+        while not counts:
+            await self._scene.traffic.send(BURST)
+            await asyncio.sleep(randomness.uniform(*BLOW_SECONDS))
+            counts = await self._scene.kill(self._gateways)
+            for name in self._gateways:
+                self.outcome.databases["kept"] += 1
+                self._network.start(name)
 
     async def _leaves_transaction(self, name: str) -> bool:
         """Whether a transaction of a gateway waits in some parachain's mempool."""

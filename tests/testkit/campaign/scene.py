@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
 from piebridge.cli import oracle_command
@@ -65,17 +65,17 @@ class Scene:
             await asyncio.sleep(_POLL_SECONDS)
         return found
 
-    async def kill(self, *names: str) -> bool:
-        """Kill processes that run while packets are under way; tells whether the fault counts."""
+    async def kill(self, names: Sequence[str]) -> bool:
+        """Kill processes that run while packets are under way; tells whether these kills count."""
 
         def strike() -> None:
             for name in names:
                 self.network.kill(name)
 
-        return await self.fault(strike)
+        return await self.fault(strike, faults=len(names))
 
-    async def fault(self, strike: Callable[[], None]) -> bool:
-        """Do harm while packets are under way; tells whether it counts.
+    async def fault(self, strike: Callable[[], None], *, faults: int = 1) -> bool:
+        """Do harm while packets are under way; tells whether it counts, as so many faults.
 
         It counts when a packet that was under way before still is afterwards, so that the moment lies between.
         """
@@ -85,9 +85,9 @@ class Scene:
         dead = [chain.name for chain in self.view.chains.values() if not self.network.is_running(chain.name)]
         both = before if dead else before & await self.pending.look()
         if both:
-            self.in_flight.append(len(both))
+            self.in_flight += [len(both)] * faults
         else:
-            self.idle_faults += 1
+            self.idle_faults += faults
         return bool(both)
 
     @contextlib.asynccontextmanager

@@ -26,7 +26,7 @@ class ForwarderSettings:
     limits: tuple[tuple[Flow, BatchLimits], ...] = (
         (Flow.HUB_TO_RELAY, BatchLimits(200, 300_000, 1 << 62, 0.05)),
         (Flow.RELAY_TO_HUB, BatchLimits(100, 100_000, 25_000_000, 0.05)),
-        (Flow.SETTLE, BatchLimits(1, 100_000, 12_000_000, 0.0)),
+        (Flow.SETTLE, BatchLimits(20, 100_000, 1 << 62, 0.0)),
         (Flow.ACKNOWLEDGE, BatchLimits(1_000, 1 << 30, 1 << 62, 15.0)),
     )
     """One entry for each flow."""
