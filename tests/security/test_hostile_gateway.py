@@ -19,11 +19,15 @@ from piebridge.protocol_stack.relay_messages import (
     SlotName,
     UpdateClient,
 )
+from piebridge.protocol_stack.transport.outbox import PacketEntry
 from piebridge.protocol_stack.verdicts import Verdict
+from piebridge.protocol_stack.verification.spv import verify_slots
 from piebridge.relay.app import quotas
 from piebridge.relay.app.admission import Code
+from testkit.source_chain import SourceChain
 from testkit.world.hub import DOMAIN, SUPPLY
 from testkit.world.keys import address_of, sign
+from testkit.world.packets import transfer
 from testkit.world.relay_chain import STRANGER_QUOTA, RelayChain
 from testkit.world.world import World
 
@@ -161,6 +165,31 @@ def test_a_forged_field_of_a_range_is_refused(waiting: World, field: str) -> Non
     forged = RANGES[field](waiting, honest)
     assert forged != honest
     refused(chain, chain.sign(forged))
+
+
+@pytest.mark.parametrize("genuine", ["nothing", "header", "header and account"])
+def test_a_state_that_the_gateway_made_itself_proves_nothing(waiting: World, genuine: str) -> None:
+    """A consistent state of its own, with a head that forged entries fold to, under the trusted header's height.
+
+    From the top down more and more is genuine: every joint of header, account and storage must hold by itself.
+    """
+    chain, hub = waiting.relays[11], waiting.hubs[1].hub
+    honest = waiting.range_message(1, 11, bound=True)
+    (entry,) = honest.range.entries
+    theft = transfer(10**24, source=1, destination=2, recipient="mallory")
+    forged = replace(honest.range, entries=(PacketEntry(entry.height, theft),))
+    own = SourceChain("made up", hub)
+    own.write(chain_slot(DOMAIN, 11), int.from_bytes(forged.fold().value, "big"))
+    own.close_block()
+    proof = replace(own.prove([chain_slot(DOMAIN, 11)], own.height), client_height=proof_of(honest).client_height)
+    if genuine != "nothing":
+        proof = replace(proof, block_header=proof_of(honest).block_header)
+    if genuine == "header and account":
+        proof = replace(proof, account_proof=proof_of(honest).account_proof)
+    refused(chain, chain.sign(replace(honest, authentication=proof, range=forged)))
+    assert verify_slots(own.block_at(own.height).hash, hub, own.prove([chain_slot(DOMAIN, 11)], own.height)).values == (
+        forged.fold().value,
+    )
 
 
 SLOTS: dict[str, Callable[[World, HubSlots], HubSlots]] = {

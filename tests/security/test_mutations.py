@@ -243,6 +243,7 @@ def sent_world() -> World:
     world.send_token(1, 2, 500)
     world.notarise(1, 2, b"\x01" * 32, b"\x02" * 32)
     world.follow(1, 11)
+    with_unlimited_quota(world.relays[11])
     return world
 
 
@@ -275,7 +276,6 @@ def with_unlimited_quota(chain: RelayChain) -> None:
 def test_changed_ranges_and_storage_proofs_are_refused_by_the_relay_chain(sent_world: World, *, bound: bool) -> None:
     """HUB_RANGE: entries, account proof, storage proof, block header; a part of all changes, signed anew."""
     chain = sent_world.relays[11]
-    with_unlimited_quota(chain)
     honest = sent_world.range_message(1, 11, bound=bound).encode()
     refused_by_relay(chain, TransactionKind.HUB_RANGE, changes(honest, step=5 * SPREAD))
 
