@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from piebridge.cli.oracle.decoding import SentPacket, keccak, tag
-from piebridge.cli.oracle.ledger import TokenMove
+from piebridge.cli.oracle.ledger import ChainLedger, TokenLedger, TokenMove
 from testkit.oracle_world import (
     ABORTED,
     ALICE,
@@ -542,3 +542,83 @@ def test_a_message_to_an_unknown_recipient_is_not_judged(world: OracleWorld) -> 
     world.second.posted.clear()
     verdict = world.judge()
     assert (verdict.violations, verdict.unjudged, verdict.executed) == ([], [packet.id], 0)
+
+
+# --- Lies that one single check finds ---------------------------------------------------------------------------------
+
+
+def found(world: OracleWorld) -> list[tuple[str, str]]:
+    return [(item.invariant, item.what) for item in world.judge().violations]
+
+
+def _token(ledger: ChainLedger) -> TokenLedger:
+    assert ledger.token is not None
+    return ledger.token
+
+
+def test_tokens_moved_between_accounts_in_silence(world: OracleWorld) -> None:
+    executed(world)
+    _token(world.second).cells[BOB] -= 60
+    _token(world.second).cells[ALICE] += 60
+    assert {invariant for invariant, _ in found(world)} == {"I1"}
+    assert len(found(world)) == 2, "both accounts are named"
+
+
+def test_tokens_taken_from_another_account_than_the_packet_says(world: OracleWorld) -> None:
+    world.move(world.first, ALICE, BOB, 50, 1)
+    packet = world.packet(TOKEN, (50).to_bytes(16, "big") + ALICE + BOB, relay=RELAY)
+    world.move(world.first, BOB, NOBODY, packet.amount, packet.block)
+    ((invariant, what),) = found(world)
+    assert (invariant, "left the accounts" in what) == ("I1", True)
+
+
+def test_tokens_credited_to_another_account_than_the_token_says(world: OracleWorld) -> None:
+    executed(world)
+    token = _token(world.second)
+    token.transfers[-1] = replace(token.transfers[-1], recipient=STRANGER)
+    token.cells[STRANGER], token.cells[BOB] = token.cells[BOB], 0
+    ((invariant, what),) = found(world)
+    assert (invariant, "came into the accounts" in what) == ("I1", True)
+
+
+def test_chains_that_disagree_about_the_supply(world: OracleWorld) -> None:
+    executed(world)
+    _token(world.second).supply -= 1
+    ((invariant, what),) = found(world)
+    assert (invariant, "disagree" in what) == ("I1", True)
+
+
+@pytest.mark.parametrize("at_source", [True, False])
+def test_a_status_that_nothing_makes(world: OracleWorld, at_source: bool) -> None:
+    packet = world.transfer()
+    if at_source:
+        world.verdict(packet, 1)
+    else:
+        world.set_status(world.second, packet, 1)
+    assert ("I4", f"0x{packet.id.hex()[:16]}... is prepared, which nothing does yet") in found(world)
+
+
+def test_a_record_that_is_not_what_its_packet_says(world: OracleWorld) -> None:
+    _record(world)
+    _other_source_notarised(world)
+    world.second.notary.records[KEY] = replace(world.second.notary.records[KEY], source=SECOND)
+    assert any(what.endswith("is not what it says") for _, what in found(world))
+
+
+def test_a_receipt_that_returns_what_is_not_stored(world: OracleWorld) -> None:
+    _record(world)
+    world.second.receipts[0] = altered(world.second.receipts[0], returned=bytes(45))
+    world.first.notary.confirmations[0] = replace(world.first.notary.confirmations[0], returned=bytes(45))
+    ((invariant, what),) = found(world)
+    assert (invariant, "does not return what is stored" in what) == ("I6", True)
+
+
+def test_a_receipt_home_that_the_destination_did_not_make(world: OracleWorld) -> None:
+    packet = world.packet(RECORD_NOTARY, KEY + VALUE, receipt_wanted=True)
+    world.deliver(packet)
+    world.confirm(packet)
+    world.first.notary.confirmations.clear()
+    world.first.callbacks_failed.add(packet.id)
+    assert found(world) == []
+    world.second.receipts.clear()
+    assert [what for _, what in found(world) if "did not make" in what]

@@ -3,15 +3,15 @@
 from collections.abc import Iterable, Sequence
 
 import pytest
-import rlp
+import rlp  # type: ignore[import-untyped]
 from trie.hexary import HexaryTrie
 
-from piebridge.cli.oracle import reading
+from piebridge.cli.oracle import look, reading
 from piebridge.cli.oracle.decoding import MalformedError, decode_packet, decode_receipts, keccak, tag, topic
 from piebridge.cli.oracle.invariants import Applications, check
 from piebridge.cli.oracle.ledger import ChainLedger
 from piebridge.cli.oracle.reader import Log
-from piebridge.cli.oracle.reading import ChainAddresses, read_ledgers
+from piebridge.cli.oracle.reading import ChainAddresses, read_ledgers, take_cuts
 from testkit.oracle_world import ALICE, BOB, DOMAIN, FIRST, NOBODY, RELAY, SECOND, slot
 
 HUB, TOKEN, NOTARY = "0x" + "01" * 20, "0x" + "02" * 20, "0x" + "03" * 20
@@ -64,12 +64,7 @@ class Node:
         number, height = self._entries.to_bytes(8, "big"), block.to_bytes(8, "big")
         self._chain = keccak(tag("OUTBOX") + self._chain + number + height + message_id)
         self.storage[HUB][slot(0, OUTBOX)] = int.from_bytes(self._chain, "big")
-        data = (
-            (32).to_bytes(32, "big")
-            + len(content).to_bytes(32, "big")
-            + content.ljust(-(-len(content) // 32) * 32, b"\0")
-        )
-        self.log(HUB, event, [OUTBOX.to_bytes(24, "big") + number], data, block)
+        self.log(HUB, event, [OUTBOX.to_bytes(24, "big") + number], _abi(content), block)
 
     # What the reader asks
 
@@ -114,13 +109,17 @@ def nodes(monkeypatch: pytest.MonkeyPatch) -> list[Node]:
     return made
 
 
+CHAINS = [ChainAddresses(f"chain-{number}", number, str(number), HUB, TOKEN, NOTARY) for number in (FIRST, SECOND)]
+OUTBOXES = [(DOMAIN, 0), (DOMAIN, RELAY)]
+APPLICATIONS = Applications(token=2, record_notary=3, door=1)
+
+
 def read() -> list[ChainLedger]:
-    chains = [ChainAddresses(f"chain-{number}", number, str(number), HUB, TOKEN, NOTARY) for number in (FIRST, SECOND)]
-    return read_ledgers(chains, [(DOMAIN, 0), (DOMAIN, RELAY)])
+    return read_ledgers(CHAINS, OUTBOXES, take_cuts(CHAINS))
 
 
 def broken() -> set[str]:
-    verdict = check(read(), Applications(token=2, record_notary=3, door=1))
+    verdict = check(read(), APPLICATIONS)
     return {item.invariant for item in verdict.violations}
 
 
@@ -130,7 +129,7 @@ def test_honest_chains_are_read_without_a_fault(nodes: list[Node]) -> None:
     assert [ledger.faults for ledger in ledgers] == [[], []]
     assert [packet.amount for packet in ledgers[0].sent] == [7]
     assert all(ledger.token is not None and ledger.token.complete and ledger.notary.complete for ledger in ledgers)
-    verdict = check(ledgers, Applications(token=2, record_notary=3, door=1))
+    verdict = check(ledgers, APPLICATIONS)
     assert (verdict.violations, verdict.balances, verdict.in_flight) == ([], SUPPLY - 7, 7)
 
 
@@ -144,7 +143,7 @@ def test_what_is_sent_behind_the_first_cut_is_known_and_not_yet_counted(nodes: l
     ledgers = read()
     assert ledgers[0].faults == []
     assert (len(ledgers[0].sent), ledgers[0].sent_by_cut()) == (1, [])
-    assert check(ledgers, Applications(token=2, record_notary=3, door=1)).violations == []
+    assert check(ledgers, APPLICATIONS).violations == []
 
 
 def test_tokens_that_no_event_tells_of_are_found(nodes: list[Node]) -> None:
@@ -230,6 +229,55 @@ def test_a_packet_in_an_outbox_that_is_not_its_own(nodes: list[Node]) -> None:
     nodes[0].all_logs.append(Log(HUB, (moved.topics[0], entry), moved.data, moved.block_number))
     assert len(packet) == 192
     assert "I15" in broken()
+
+
+def test_a_sequence_that_was_taken_for_nothing(nodes: list[Node]) -> None:
+    nodes[0].send(SECOND, 7)
+    nodes[0].storage[HUB][slot(5, DOMAIN << 96 | SECOND << 64 | RELAY << 32)] += 1
+    assert broken() == {"I2"}
+
+
+@pytest.mark.parametrize(("relay", "fault"), [(RELAY, set()), (RELAY + 1, {"I15"})])
+def test_receipts_are_in_the_outbox_of_the_relay_chain_that_brought_the_batch(
+    nodes: list[Node], relay: int, fault: set[str]
+) -> None:
+    packet = decode_packet(nodes[0].send(SECOND, 7), 2)
+    content = relay.to_bytes(4, "big") + b"\0\1" + packet.id + b"\2"
+    hashed = keccak(packet.id + b"\2")
+    message_id = keccak(tag("RECEIPT") + SECOND.to_bytes(4, "big") + relay.to_bytes(4, "big") + hashed)
+    nodes[1].entry("ReceiptsMade(uint256,bytes)", content, message_id, 3)
+    nodes[1].storage[HUB][slot(1, OUTBOX)] = 1
+    nodes[1].storage[HUB][slot(2, DOMAIN << 160 | FIRST << 128 | RELAY << 96)] = 0b11 << 2
+    assert {invariant for ledger in read() for invariant, _ in ledger.faults} == fault
+
+
+@pytest.mark.parametrize(("taken", "fault"), [(0, set()), (1, set()), (2, {"I3"})])
+def test_an_ordered_lane_that_goes_beyond_what_was_sent(nodes: list[Node], taken: int, fault: set[str]) -> None:
+    header = bytearray(nodes[0].send(SECOND, 7)[:136])
+    header[1], header[2], header[16:20], header[92:96] = 2, 1, bytes(4), bytes(4)
+    nodes[0].log(HUB, "PacketSent(uint256,bytes)", [b"\1"], _abi(bytes(header)), 2)
+    nodes[1].storage[HUB][slot(6, DOMAIN << 96 | FIRST << 64)] = taken
+    assert {invariant for invariant, _ in read()[1].faults} == fault
+
+
+@pytest.mark.parametrize(("racing", "violations"), [(1, 0), (2, 0), (3, 1)])
+def test_a_node_that_mixes_two_blocks_while_it_works_accuses_nobody(
+    nodes: list[Node], monkeypatch: pytest.MonkeyPatch, racing: int, violations: int
+) -> None:
+    readings = iter([True] * racing + [False] * 3)
+    monkeypatch.setattr(look, "_PAUSE_SECONDS", 0)
+    honest = nodes[1].storage_root
+
+    def storage_root(address: str, block: int) -> bytes:
+        return bytes(32) if address == TOKEN and next(readings) else honest(address, block)
+
+    monkeypatch.setattr(nodes[1], "storage_root", storage_root)
+    assert len(look.look(CHAINS, OUTBOXES, APPLICATIONS).violations) == violations
+
+
+def _abi(content: bytes) -> bytes:
+    padded = content.ljust(-(-len(content) // 32) * 32, b"\0")
+    return (32).to_bytes(32, "big") + len(content).to_bytes(32, "big") + padded
 
 
 @pytest.mark.parametrize("data", [b"", b"\0" * 31, (32).to_bytes(32, "big") + (99).to_bytes(32, "big") + bytes(32)])

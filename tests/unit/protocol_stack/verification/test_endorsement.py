@@ -6,7 +6,8 @@ import pytest
 
 from piebridge.crypto.errors import DecodingError, VerificationError
 from piebridge.crypto.quorum import Quorum
-from piebridge.crypto.threshold.ciphersuite import GROUP_ORDER, base_times, encode_element
+from piebridge.crypto.signature import GROUP_ORDER
+from piebridge.crypto.threshold.ciphersuite import base_times, encode_element
 from piebridge.crypto.threshold.signing import sign_single
 from piebridge.protocol_stack.endorsement import EndorsementMethod, EndorsementSet, Envelope, SignedValue
 from piebridge.protocol_stack.transport.outbox import RELAY_CHAIN, BareEntry, OutboxRange
