@@ -8,8 +8,9 @@ import typer
 
 from piebridge.cli import network_file, output, sending
 from piebridge.cli.network_file import DEFAULT_DIRECTORY, NetworkFile
-from piebridge.cli.oracle.invariants import Applications, Verdict, check
-from piebridge.cli.oracle.reading import ChainAddresses, read_ledgers
+from piebridge.cli.oracle.invariants import Applications, Verdict
+from piebridge.cli.oracle.look import look
+from piebridge.cli.oracle.reading import ChainAddresses
 from piebridge.protocol_stack.application.door import DOOR
 from piebridge.protocol_stack.application.record_notary import RECORD_NOTARY
 from piebridge.protocol_stack.application.token import TOKEN
@@ -61,8 +62,8 @@ def examine(network: NetworkFile, recipients: Sequence[str] = ()) -> Verdict:
         for chain in network.chains
     ]
     relays = [0, *(relay.id for relay in network.relay_chains)]
-    ledgers = read_ledgers(chains, [(network.domain.id, relay) for relay in relays])
-    return check(ledgers, Applications(token=TOKEN, record_notary=RECORD_NOTARY, door=DOOR))
+    applications = Applications(token=TOKEN, record_notary=RECORD_NOTARY, door=DOOR)
+    return look(chains, [(network.domain.id, relay) for relay in relays], applications)
 
 
 def verdict_document(verdict: Verdict) -> dict[str, Any]:

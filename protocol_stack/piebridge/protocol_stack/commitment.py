@@ -1,4 +1,6 @@
-"""Everything that a hash or a proof addresses: tags, storage slots of a hub, keys of a relay chain's stores.
+"""Everything that a hash or a proof addresses: tags, slots of a hub, keys of a relay chain's store ``endorsed``.
+
+Keys of its store ``state`` are its own business and made in ``piebridge.relay.app.keys``.
 
 Sources: ``docs/protocol/formats.md``, sections 1, 7 and 12.1. A new tag, slot or key is written there first.
 """
@@ -7,8 +9,7 @@ from enum import IntEnum, unique
 from typing import Final
 
 from piebridge.crypto.hash import keccak256, tag
-from piebridge.protocol_stack.codec import HASH_LENGTH, fixed, u32, u64, unsigned
-from piebridge.protocol_stack.identifiers import Lane
+from piebridge.protocol_stack.codec import HASH_LENGTH, fixed, unsigned
 
 TAG_PACKET: Final = tag("PACKET")
 TAG_PACKETS: Final = tag("PACKETS")
@@ -183,9 +184,6 @@ def closed_slot() -> bytes:
 
 # --- Store ``endorsed`` of a relay chain: a simple map, ASCII keys ----------------------------------------------------
 
-ENDORSED_STORE: Final = "endorsed"
-STATE_STORE: Final = "state"
-
 ENDORSED_SET_KEY: Final = b"set"
 """Value: epoch u32, set hash 32."""
 
@@ -198,92 +196,3 @@ def endorsed_head_key(destination: int) -> bytes:
 def endorsed_client_key(registration: int) -> bytes:
     """Return the key of the newest trusted height of a light client. Value: u64."""
     return b"client/%08x" % registration
-
-
-# --- Store ``state`` of a relay chain: ``<kind>/<binary key>`` --------------------------------------------------------
-
-STATE_PARAMETERS_KEY: Final = b"parameters/"
-"""Caps, retention and quotas of the chain (governor kind 7)."""
-STATE_LIFE_CYCLE_KEY: Final = b"lifecycle/"
-"""State of the relay chain and its life-cycle number."""
-STATE_GOVERNOR_KEY: Final = b"governor/"
-"""Group key, key epoch and last counter."""
-STATE_SET_KEY: Final = b"set/"
-"""The validator set: consensus keys and endorsement addresses, with its epoch."""
-STATE_COUNTERS_KEY: Final = b"counters/"
-"""Totals for ``/status``."""
-
-
-def state_chain_key(registration: int) -> bytes:
-    """Return the key of a registered hub."""
-    return b"chain/" + u32(registration)
-
-
-def state_client_key(registration: int) -> bytes:
-    """Return the key of a light client's own state: parameters, newest and oldest height."""
-    return b"client/" + u32(registration)
-
-
-def state_consensus_key(registration: int, height: int) -> bytes:
-    """Return the key of what a light client trusts at one height of its chain."""
-    return b"consensus/" + u32(registration) + u64(height)
-
-
-def state_notary_set_key(registration: int) -> bytes:
-    """Return the key of the notary set of a hub."""
-    return b"notaries/" + u32(registration)
-
-
-def state_cursor_key(registration: int, outbox_relay: int) -> bytes:
-    """Return the key of what was folded last of a hub's outbox. Value: number u64, chain value 32."""
-    return b"cursor/" + u32(registration) + u32(outbox_relay)
-
-
-def state_kept_key(registration: int, outbox_relay: int, number: int) -> bytes:
-    """Return the key of a chain value of a hub's outbox that was authenticated and is kept."""
-    return b"kept/" + u32(registration) + u32(outbox_relay) + u64(number)
-
-
-def state_recorded_key(lane: Lane, sequence: int) -> bytes:
-    """Return the key of the word that holds the recorded bit of a packet; 256 packets share it."""
-    return b"recorded/" + lane.encode() + u64(sequence // BITS_PER_SLOT)
-
-
-def state_receipt_opened_key(lane: Lane, sequence: int) -> bytes:
-    """Return the key of the word that says whether a packet's receipt was opened; 256 packets share it."""
-    return b"receipt/" + lane.encode() + u64(sequence // BITS_PER_SLOT)
-
-
-def state_packet_key(packet_id: bytes) -> bytes:
-    """Return the key of a recorded packet that is not dropped yet."""
-    return b"packet/" + packet_id
-
-
-def state_transaction_key(transaction_id: bytes) -> bytes:
-    """Return the key of a transaction's record."""
-    return b"transaction/" + transaction_id
-
-
-def state_outbox_key(destination: int) -> bytes:
-    """Return the key of the own outbox toward a hub: head and oldest number that is kept."""
-    return b"outbox/" + u32(destination)
-
-
-def state_entry_key(destination: int, number: int) -> bytes:
-    """Return the key of an entry of the own outbox."""
-    return b"entry/" + u32(destination) + u64(number)
-
-
-def state_gateway_key(address: bytes) -> bytes:
-    """Return the key of an authorised gateway's quota."""
-    return b"gateway/" + address
-
-
-def state_quota_key(address: bytes) -> bytes:
-    """Return the key of what a gateway has used of its quota."""
-    return b"quota/" + address
-
-
-def state_replay_key(valid_until: int, replay_id: bytes) -> bytes:
-    """Return the key that remembers a relay transaction; ordered by the height at which it may be forgotten."""
-    return b"replay/" + u64(valid_until) + replay_id

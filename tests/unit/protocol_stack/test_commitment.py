@@ -14,7 +14,6 @@ from piebridge.protocol_stack.commitment import (
     status_key,
     status_slot,
 )
-from piebridge.protocol_stack.identifiers import Lane
 
 FORMATS = Path(__file__).resolve().parents[3] / "docs" / "protocol" / "formats.md"
 
@@ -60,28 +59,7 @@ def test_bits_of_a_word() -> None:
     assert not bitmap_bit(1 << 255, 510)
 
 
-def test_keys_of_the_stores() -> None:
-    lane = Lane(1, 11, 22, 5, 3)
+def test_keys_of_the_store_for_stock_clients() -> None:
     assert commitment.endorsed_head_key(0x1A2B) == b"head/00001a2b"
     assert commitment.endorsed_client_key(7) == b"client/00000007"
-    assert commitment.state_recorded_key(lane, 255) == commitment.state_recorded_key(lane, 1)
-    assert commitment.state_recorded_key(lane, 256) != commitment.state_recorded_key(lane, 1)
-    assert commitment.state_kept_key(1, 2, 3) != commitment.state_cursor_key(1, 2)
-    keys = [
-        commitment.state_chain_key(1),
-        commitment.state_client_key(1),
-        commitment.state_consensus_key(1, 2),
-        commitment.state_notary_set_key(1),
-        commitment.state_cursor_key(1, 2),
-        commitment.state_kept_key(1, 2, 3),
-        commitment.state_recorded_key(lane, 1),
-        commitment.state_receipt_opened_key(lane, 1),
-        commitment.state_packet_key(bytes(32)),
-        commitment.state_transaction_key(bytes(32)),
-        commitment.state_outbox_key(1),
-        commitment.state_entry_key(1, 2),
-        commitment.state_gateway_key(bytes(20)),
-        commitment.state_quota_key(bytes(20)),
-        commitment.state_replay_key(1, bytes(32)),
-    ]
-    assert len({key.split(b"/")[0] for key in keys}) == len(keys), "kinds of keys never share a prefix"
+    assert commitment.ENDORSED_SET_KEY == b"set"

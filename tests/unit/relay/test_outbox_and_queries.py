@@ -9,7 +9,7 @@ from piebridge.abci.messages import CODE_OK, QueryRequest, QueryResponse
 from piebridge.crypto import simple_map
 from piebridge.crypto.simple_map import ValueOperator
 from piebridge.crypto.sparse_merkle import SparseMerkleProof, verify_absence, verify_presence
-from piebridge.protocol_stack.commitment import endorsed_head_key, state_packet_key
+from piebridge.protocol_stack.commitment import endorsed_head_key
 from piebridge.protocol_stack.governor_relay_bodies import CloseChain
 from piebridge.protocol_stack.header import VerificationHeader
 from piebridge.protocol_stack.relay_queries import (
@@ -30,6 +30,7 @@ from piebridge.protocol_stack.verdicts import VERDICTS_MAX, OriginVerdict, Parti
 from piebridge.protocol_stack.verification.base import Method
 from piebridge.relay.app import queries
 from piebridge.relay.app.application import RelayApplication
+from testkit.hub_model import HubModel
 from testkit.relay_world import RelayWorld, two_chains
 
 REFUSED_DEMAND = VerificationHeader(Method.BOTH)
@@ -82,6 +83,21 @@ def test_verdicts_of_a_block_come_first_then_the_rest_in_order(world: RelayWorld
     assert isinstance(entries[2], ReceiptHomeEntry)
     assert entries[2].receipt.packet_id == sent.packet_id
     assert {entry.height for entry in entries} == {world.height}
+
+
+def test_hubs_are_taken_in_the_order_of_their_numbers() -> None:
+    # Neither the order in which packets come (8, 1) nor that in which a set of these numbers is gone through.
+    assert list({8, 1}) != sorted({8, 1})
+    world = RelayWorld({number: HubModel(number) for number in (1, 8, 10)})
+    hub = world.hubs[10]
+    for destination in (8, 1, 8):
+        hub.send_free(destination)
+    hub.chain.close_block()
+    world.catch_up(hub)
+    world.follow(hub)
+    response = world.run(world.sign(hub.range_message(0)))
+    entries = [dict(made.attributes) for made in response.events if made.type == "outbox_entry"]
+    assert [entry["destination"] for entry in entries] == ["1", "8", "8"]
 
 
 def test_more_than_256_verdicts_of_a_block_make_more_entries(world: RelayWorld) -> None:
@@ -203,9 +219,11 @@ def test_state_proofs_lead_to_the_app_hash(world: RelayWorld) -> None:
     packet = world.hubs[10].send_free(20)
     world.carry_from(world.hubs[10])
     app_hash = world.application.info().last_block_app_hash
-    for key, present in ((state_packet_key(packet.packet_id), True), (state_packet_key(bytes(32)), False)):
+    for key, present in ((b"packet/" + packet.packet_id, True), (b"packet/" + bytes(32), False)):
         answer = ask(world, "/store/state/key", key, prove=True, height=world.application.info().last_block_height)
         leaf, store = answer.proof_ops
+        assert (leaf.type, leaf.key, store.type, store.key) == ("piebridge:sparse", key, "simple:v", b"state")
+        assert (answer.code, answer.log) == (CODE_OK, "" if present else "absent")
         proof = SparseMerkleProof.decode(leaf.data)
         root = ValueOperator.decode(store.data)
         state_root = world.application.state._version.state.root

@@ -3,6 +3,7 @@
 It shares no code with hubs, relay chains, gateways or adapters, not even a decoder: a mistake there must not blind it
 (import-linter contract ``oracle-stands-alone``).
 
+* :mod:`~piebridge.cli.oracle.look` is the whole of it: read, judge, and read again before anybody is accused;
 * :mod:`~piebridge.cli.oracle.reading` reads every chain at two cuts;
 * :mod:`~piebridge.cli.oracle.decoding` and :mod:`~piebridge.cli.oracle.slots` know the bytes of
   ``docs/protocol/formats.md``, by their own hand;

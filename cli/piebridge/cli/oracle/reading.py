@@ -69,12 +69,37 @@ class _Reading:
     approvals: set[tuple[bytes, bytes]] = field(default_factory=set)
 
 
-def read_ledgers(chains: Sequence[ChainAddresses], outboxes: Sequence[tuple[int, int]]) -> list[ChainLedger]:
+@dataclass(frozen=True, slots=True)
+class Cuts:
+    """One block of each parachain, twice; the second one was taken after the first was complete."""
+
+    first: tuple[int, ...]
+    """Block numbers, in the order of the chains."""
+    second: tuple[int, ...]
+    """Block numbers, in the order of the chains."""
+
+
+def take_cuts(chains: Sequence[ChainAddresses]) -> Cuts:
+    """Take the newest block of every chain, and again.
+
+    Raises:
+        ChainError: a node does not answer, or refuses.
+    """
+    readers = [ChainReader(chain.name, chain.rpc_url) for chain in chains]
+    with ThreadPoolExecutor(max_workers=len(chains)) as pool:
+        first = tuple(pool.map(ChainReader.newest_block, readers))
+        return Cuts(first, tuple(pool.map(ChainReader.newest_block, readers)))
+
+
+def read_ledgers(
+    chains: Sequence[ChainAddresses], outboxes: Sequence[tuple[int, int]], cuts: Cuts
+) -> list[ChainLedger]:
     """Read all parachains of a network.
 
     Args:
         chains: the parachains.
         outboxes: domain and relay chain of every outbox that a hub may have; relay 0 is the free one.
+        cuts: blocks as of which they are read.
 
     Raises:
         ChainError: a node does not answer, or refuses.
@@ -85,8 +110,6 @@ def read_ledgers(chains: Sequence[ChainAddresses], outboxes: Sequence[tuple[int,
         def everywhere(work: Callable[[_T], None], items: Sequence[_T]) -> None:
             list(pool.map(work, items))
 
-        cuts = list(pool.map(ChainReader.newest_block, readers))
-        later_cuts = list(pool.map(ChainReader.newest_block, readers))
         readings = [
             _Reading(
                 chain,
@@ -98,7 +121,7 @@ def read_ledgers(chains: Sequence[ChainAddresses], outboxes: Sequence[tuple[int,
                 ),
                 {domain << 32 | relay: [] for domain, relay in outboxes},
             )
-            for chain, reader, cut, later in zip(chains, readers, cuts, later_cuts, strict=True)
+            for chain, reader, cut, later in zip(chains, readers, cuts.first, cuts.second, strict=True)
         ]
         everywhere(_read_logs, readings)
         packets = [packet for reading in readings for packet in reading.ledger.sent]

@@ -16,10 +16,6 @@ class Method(IntEnum):
     BOTH = 3
     """Both, proving the same value."""
 
-    def meets(self, demanded: "Method") -> bool:
-        """Return whether a chain that is verified by this method gives what a packet demands at least."""
-        return self is Method.BOTH or self is demanded
-
 
 class VerificationMethod:
     """One method, as the verification layer's registry holds it."""

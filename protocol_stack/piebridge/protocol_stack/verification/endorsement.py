@@ -8,7 +8,7 @@ from collections.abc import Collection
 from piebridge.crypto.errors import VerificationError
 from piebridge.crypto.quorum import Quorum, SignerSet, verify_quorum
 from piebridge.crypto.threshold.verification import verify as verify_threshold_signature
-from piebridge.protocol_stack.endorsement import EndorsementSet, Envelope, Proof, SignedValue
+from piebridge.protocol_stack.endorsement import EndorsementMethod, EndorsementSet, Envelope, Proof, SignedValue
 from piebridge.protocol_stack.identifiers import DomainId, RegistrationNumber, RelayId
 from piebridge.protocol_stack.transport.outbox import OutboxHead
 
@@ -54,10 +54,11 @@ def verify_proof(signers: EndorsementSet, proof: Proof, digest: bytes) -> None:
 
     Raises:
         VerificationError: they do not hold, or are of the other method.
+        DecodingError: a signature is not in its one encoding.
     """
-    if isinstance(proof, Quorum) and len(signers.keys) == signers.size:
+    if isinstance(proof, Quorum) and signers.method is EndorsementMethod.SIGNATURES:
         verify_quorum(SignerSet(signers.keys, signers.threshold), digest, proof)
-    elif isinstance(proof, bytes) and len(signers.keys) == 1:
+    elif isinstance(proof, bytes) and signers.method is EndorsementMethod.THRESHOLD:
         verify_threshold_signature(proof, digest, signers.keys[0])
     else:
         raise VerificationError("proof is not of the method of its endorsement set", actual=signers.method)

@@ -1,17 +1,18 @@
 """Keys of the relay chain's stores as its backend has them: one byte for the store, then the key in that store.
 
-What others prove is listed in ``piebridge.protocol_stack.commitment``; the kinds that only the relay chain itself reads
-are listed here.
+Every kind of the store ``state`` is listed in ``docs/protocol/formats.md``, section 12.1. The keys of the store
+``endorsed``, which clients ask for, are in ``piebridge.protocol_stack.commitment``.
 """
 
 from piebridge.protocol_stack import commitment
 from piebridge.protocol_stack.codec import u8, u32, u64
+from piebridge.protocol_stack.commitment import BITS_PER_SLOT
 from piebridge.protocol_stack.identifiers import Lane
 from piebridge.relay.app.state import ENDORSED_PREFIX, STATE_PREFIX
 
 RELAY = STATE_PREFIX + b"relay/"
 """The relay chain's own record: identity, life cycle, governor, parameters."""
-VALIDATORS = STATE_PREFIX + commitment.STATE_SET_KEY
+VALIDATORS = STATE_PREFIX + b"set/"
 """Current validator set: body of governor message 4."""
 CHAINS = STATE_PREFIX + b"chains/"
 """Registrations ever made, u32 each, ascending."""
@@ -23,7 +24,7 @@ ENDORSED_SET = ENDORSED_PREFIX + commitment.ENDORSED_SET_KEY
 
 def chain(registration: int) -> bytes:
     """Record of a registered chain."""
-    return STATE_PREFIX + commitment.state_chain_key(registration)
+    return STATE_PREFIX + b"chain/" + u32(registration)
 
 
 def progress(registration: int) -> bytes:
@@ -33,37 +34,37 @@ def progress(registration: int) -> bytes:
 
 def client(registration: int) -> bytes:
     """Light client of a chain."""
-    return STATE_PREFIX + commitment.state_client_key(registration)
+    return STATE_PREFIX + b"client/" + u32(registration)
 
 
 def consensus(registration: int, height: int) -> bytes:
     """Consensus state of a light client at one height."""
-    return STATE_PREFIX + commitment.state_consensus_key(registration, height)
+    return STATE_PREFIX + b"consensus/" + u32(registration) + u64(height)
 
 
 def cursor(registration: int, outbox_relay: int) -> bytes:
     """What was folded last of a hub's outbox."""
-    return STATE_PREFIX + commitment.state_cursor_key(registration, outbox_relay)
+    return STATE_PREFIX + b"cursor/" + u32(registration) + u32(outbox_relay)
 
 
 def kept(registration: int, outbox_relay: int, number: int) -> bytes:
     """A chain value of a hub's outbox that was authenticated, with the block that proved it."""
-    return STATE_PREFIX + commitment.state_kept_key(registration, outbox_relay, number)
+    return STATE_PREFIX + b"kept/" + u32(registration) + u32(outbox_relay) + u64(number)
 
 
 def recorded(lane: Lane, sequence: int) -> bytes:
     """Word of 256 bits with that of a packet: it was recorded."""
-    return STATE_PREFIX + commitment.state_recorded_key(lane, sequence)
+    return STATE_PREFIX + b"recorded/" + lane.encode() + u64(sequence // BITS_PER_SLOT)
 
 
 def receipt_opened(lane: Lane, sequence: int) -> bytes:
     """Word of 256 bits with that of a packet: its receipt was opened."""
-    return STATE_PREFIX + commitment.state_receipt_opened_key(lane, sequence)
+    return STATE_PREFIX + b"receipt/" + lane.encode() + u64(sequence // BITS_PER_SLOT)
 
 
 def packet(packet_id: bytes) -> bytes:
     """Record of a packet."""
-    return STATE_PREFIX + commitment.state_packet_key(packet_id)
+    return STATE_PREFIX + b"packet/" + packet_id
 
 
 def packet_at(lane: Lane, sequence: int) -> bytes:
@@ -78,7 +79,7 @@ def passed(lane: Lane) -> bytes:
 
 def transaction(transaction_id: bytes) -> bytes:
     """Record of a transaction."""
-    return STATE_PREFIX + commitment.state_transaction_key(transaction_id)
+    return STATE_PREFIX + b"transaction/" + transaction_id
 
 
 def report(registration: int, kind: int, relay: int) -> bytes:
@@ -88,12 +89,12 @@ def report(registration: int, kind: int, relay: int) -> bytes:
 
 def outbox(destination: int) -> bytes:
     """Number of the oldest entry of an outbox that is kept."""
-    return STATE_PREFIX + commitment.state_outbox_key(destination)
+    return STATE_PREFIX + b"outbox/" + u32(destination)
 
 
 def entry(destination: int, number: int) -> bytes:
     """An outbox entry: height, time, id and chain value."""
-    return STATE_PREFIX + commitment.state_entry_key(destination, number)
+    return STATE_PREFIX + b"entry/" + u32(destination) + u64(number)
 
 
 def message(destination: int, number: int) -> bytes:
@@ -103,17 +104,17 @@ def message(destination: int, number: int) -> bytes:
 
 def gateway(address: bytes) -> bytes:
     """Quota of an authorised gateway, u32."""
-    return STATE_PREFIX + commitment.state_gateway_key(address)
+    return STATE_PREFIX + b"gateway/" + address
 
 
 def quota(account: bytes) -> bytes:
     """What was used in the current window."""
-    return STATE_PREFIX + commitment.state_quota_key(account)
+    return STATE_PREFIX + b"quota/" + account
 
 
 def replay(valid_until: int, replay_id: bytes) -> bytes:
     """A relay transaction that was executed."""
-    return STATE_PREFIX + commitment.state_replay_key(valid_until, replay_id)
+    return STATE_PREFIX + b"replay/" + u64(valid_until) + replay_id
 
 
 def replay_block(height: int) -> bytes:
