@@ -80,6 +80,7 @@ class Scene:
         It counts when a packet that was under way before still is afterwards, so that the moment lies between.
         """
         before = await self.work()
+        await self.blocks.look_at_tips()
         strike()
         # A parachain that is dead cannot be asked; nothing comes home to its users while it is.
         dead = [chain.name for chain in self.view.chains.values() if not self.network.is_running(chain.name)]
