@@ -110,11 +110,12 @@ class Scene:
         """Wait until every chain answers and show that none has changed a block.
 
         Raises:
-            AssertionError: a chain shows another block at a height than before.
+            AssertionError: a chain shows another block at a height than before, or a process has ended by itself.
             ChainError: a chain does not answer in time.
         """
         deadline = time.monotonic() + READY_SECONDS
         while time.monotonic() < deadline:
+            assert not self.network.ended_by_themselves(), self.network.ended_by_themselves()
             with contextlib.suppress(ChainError):
                 await self.blocks.look()
                 return
