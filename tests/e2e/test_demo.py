@@ -42,7 +42,7 @@ def test_the_demo_keeps_its_promises(tmp_path: Path, kind: ParachainKind) -> Non
     expired = next(packet for packet in packets if packet["what"] == "expired transfer")
     assert expired["hops"][2]["what"] == "expired"
     assert all(packet["latency_seconds"] > 0 for packet in packets)
-    assert all(packet["gas"]["sent"] > 20_000 and packet["gas"]["delivered"] > 0 for packet in packets)
+    assert all(packet["gas"]["send"] > 20_000 and packet["gas"]["deliver"] > 0 for packet in packets)
 
     oracle = report["oracle"]
     assert oracle["clean"] is True

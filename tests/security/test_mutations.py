@@ -30,6 +30,7 @@ from piebridge.protocol_stack.relay_messages import (
 from piebridge.protocol_stack.stack import STACK
 from piebridge.protocol_stack.transport.outbox import (
     BareEntry,
+    Entry,
     Form,
     HeaderEntry,
     MalformedEntry,
@@ -45,8 +46,8 @@ from testkit.world.packets import notarisation, transfer
 from testkit.world.relay_chain import RelayChain
 from testkit.world.world import World
 
-SPREAD = 61
-"""Every so manieth bit in fast tests; prime, so that all positions within a byte come up."""
+SPREAD = 149
+"""Distance of the bits that fast tests change; prime, so that all positions within a byte come up."""
 FOLD = 250
 """Envelopes of one block."""
 
@@ -116,10 +117,10 @@ def test_every_change_of_an_envelope_is_refused_in_python(bench: HubBench, kind:
 # --------------------------------------------------------------------------------------------- headers, both decoders
 
 
-def corpus(original: Callable[[int], Packet]) -> list[tuple[bytes, bytes]]:
+def corpus(original: Callable[[int], Packet], step: int) -> list[tuple[bytes, bytes]]:
     """Every single-bit change of a header with the body that fits its length, each of a packet of its own."""
     found = []
-    for bit in range(8 * HEADER_LENGTH):
+    for bit in range(0, 8 * HEADER_LENGTH, step):
         if BODY_LENGTH_OFFSET * 8 <= bit < BODY_LENGTH_OFFSET * 8 + 32:
             continue
         sequence = int.from_bytes(keccak256(b"sequence %d" % bit)[:7], "big") | 1 << 60
@@ -140,8 +141,9 @@ def bound_packet(sequence: int) -> Packet:
 
 @pytest.mark.parametrize("original", [free_packet, bound_packet], ids=["free", "bound"])
 @pytest.mark.parametrize("whole", [True, False], ids=["whole", "without body"])
+@pytest.mark.parametrize("step", [5, pytest.param(1, marks=pytest.mark.slow)], ids=["a fifth", "all"])
 def test_one_corpus_of_headers_through_both_decoders(
-    bench: HubBench, original: Callable[[int], Packet], *, whole: bool
+    bench: HubBench, original: Callable[[int], Packet], *, whole: bool, step: int
 ) -> None:
     """O10: what the relay chain's decoder accepts, no hub refuses as malformed, and the other way round.
 
@@ -150,8 +152,8 @@ def test_one_corpus_of_headers_through_both_decoders(
     """
     if not whole:  # expired by then
         bench.advance(10 * 86_400)
-    entries, expected = [], {}
-    for number, (header, body) in enumerate(corpus(original)):
+    entries, expected = list[Entry](), dict[bytes, ReceiptCode | None]()
+    for number, (header, body) in enumerate(corpus(original, step)):
         rest = body if whole else keccak256(body)
         form = Form.PACKET if whole else Form.PACKET_WITHOUT_BODY
         identifier = packet_id(header, keccak256(body))
@@ -177,10 +179,10 @@ def test_one_corpus_of_headers_through_both_decoders(
                 else None
             )
     malformed = sum(isinstance(entry, MalformedEntry) for entry in entries)
-    assert malformed > 300
-    assert len(entries) == 8 * HEADER_LENGTH - 32
+    assert malformed > 300 // step
+    assert len(entries) >= (8 * HEADER_LENGTH - 32) // step
     first = bench.relay.add(HERE, *entries) - len(entries) + 1
-    ended = {}
+    ended = dict[bytes, ReceiptCode]()
     for start in range(first, len(entries) + 1, 500):
         last = min(start + 499, len(entries))
         (outcome,) = bench.hub.receive(bench.relay.envelope(HERE, start, last), gas=2**36)
@@ -190,19 +192,19 @@ def test_one_corpus_of_headers_through_both_decoders(
     assert ended.keys() == expected.keys()
     assert all(expected[identifier] in (None, code) for identifier, code in ended.items())
     if whole:
-        assert len(expected) > 300
+        assert len(expected) > 300 // step
 
 
 # --------------------------------------------------------------------------------------------- governor messages
 
 
 def test_changed_governor_messages_are_refused_by_the_hub(bench: HubBench) -> None:
-    """Every ninth bit and every structural change."""
+    """A part of all changes, some of them as real transactions."""
     honest = bench.hub.message(RegisterPeer(9, 9, 9, True)).encode()
     with bench.unchanged():
-        for mutant in changes(honest, step=9):
+        for mutant in changes(honest, step=43):
             assert not bench.hub.chain.call(bench.hub.hub, bench.hub.data("governor", mutant)).succeeded
-        for mutant in changes(honest, step=SPREAD):
+        for mutant in changes(honest, step=4 * SPREAD):
             assert not bench.hub.carry_governor(mutant).succeeded
     assert bench.hub.carry_governor(honest).succeeded
     assert bench.hub.read("peerOf", DOMAIN, 9)[0] is True
@@ -271,7 +273,7 @@ def with_unlimited_quota(chain: RelayChain) -> None:
 
 @pytest.mark.parametrize("bound", [True, False], ids=["bound", "free"])
 def test_changed_ranges_and_storage_proofs_are_refused_by_the_relay_chain(sent_world: World, *, bound: bool) -> None:
-    """HUB_RANGE: entries, account proof, storage proof, block header; every so manieth change, signed anew."""
+    """HUB_RANGE: entries, account proof, storage proof, block header; a part of all changes, signed anew."""
     chain = sent_world.relays[11]
     with_unlimited_quota(chain)
     honest = sent_world.range_message(1, 11, bound=bound).encode()

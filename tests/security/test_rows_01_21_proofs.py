@@ -8,8 +8,8 @@ from dataclasses import replace
 from random import Random
 
 import pytest
-import rlp
-from trie import HexaryTrie
+import rlp  # type: ignore[import-untyped]
+from trie.hexary import HexaryTrie
 
 from piebridge.cometbft.commit import BlockIdFlag, Commit, CommitSig
 from piebridge.cometbft.header import Header
@@ -280,12 +280,16 @@ def test_row_15_a_value_in_another_encoding_is_refused_under_its_own_root() -> N
     for encoded in (rlp.encode(b"\x00\x05"), b"\x81\x05", rlp.encode(b""), b"\x80", b"\x05\x00", b""):
         trie = HexaryTrie({})
         trie[keccak256(key)] = encoded or b"\xc0"
-        nodes = [rlp.encode(node) for node in trie.get_proof(keccak256(key))]
+        nodes = proof_in(trie, key)
         with pytest.raises(DecodingError):
             verify_storage(trie.root_hash, 7, nodes)
     trie = HexaryTrie({})
     trie[keccak256(key)] = rlp.encode(b"\x05")
-    assert verify_storage(trie.root_hash, 7, [rlp.encode(node) for node in trie.get_proof(keccak256(key))]) == 5
+    assert verify_storage(trie.root_hash, 7, proof_in(trie, key)) == 5
+
+
+def proof_in(trie: HexaryTrie, key: bytes) -> list[bytes]:
+    return [rlp.encode(node) for node in trie.get_proof(keccak256(key))]  # type: ignore[no-untyped-call]
 
 
 def protobuf_variants(encoded: bytes) -> Iterator[bytes]:
@@ -307,7 +311,7 @@ def test_row_15_other_encodings_of_a_header_update_are_refused(chain: SourceChai
     for name in ("header", "commit", "validator_set", "trusted_validator_set"):
         for variant in protobuf_variants(getattr(update, name)):
             with pytest.raises(ProtocolError):
-                verify_update(parameters, trusted, replace(update, **{name: variant}), now)
+                verify_update(parameters, trusted, replace(update, **{name: variant}), now)  # type: ignore[arg-type]
 
 
 # ---------------------------------------------------------------------------------------------------------------- 17

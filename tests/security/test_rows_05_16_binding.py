@@ -457,7 +457,7 @@ def test_row_21_dev_is_written_into_the_hub_for_everybody_to_read() -> None:
     dev.accepted(weak.envelope_of(notarisation()))
 
 
-def test_no_message_was_proven_by_an_empty_outbox() -> None:
+def test_row_05_opening_values_are_all_different_and_none_is_zero() -> None:
     """The opening value of an outbox depends on chain, hub, domain and relay: no two are equal, none is zero."""
     values = {
         open_hub_outbox(registration, hub, domain, relay)

@@ -170,7 +170,7 @@ def test_row_43_no_choice_of_gas_makes_a_carrier_decide_the_outcome(bench: HubBe
     item = packet(application=50, function=1, body=b"x" * 100, gas=needed, returns=returns, receipt=True)
     envelope = bench.relay.envelope_of(item)
     taken = refused = 0
-    for gas in [*range(60_000, 1_300_000, 40_000), *range(900_000, 1_060_000, 2_000)]:
+    for gas in [*range(60_000, 1_300_000, 80_000), *range(900_000, 1_060_000, 4_000)]:
         fork = bench.fork()
         (outcome,) = fork.hub.receive(envelope, gas=gas)
         if outcome.succeeded:
@@ -179,8 +179,8 @@ def test_row_43_no_choice_of_gas_makes_a_carrier_decide_the_outcome(bench: HubBe
         else:
             refused += 1
             assert fork.hub.digest() == bench.hub.digest(), gas
-    assert taken > 15
-    assert refused > 30
+    assert taken > 5
+    assert refused > 20
 
 
 def test_row_43_no_choice_of_gas_makes_a_callback_fail(bench: HubBench) -> None:
@@ -189,7 +189,7 @@ def test_row_43_no_choice_of_gas_makes_a_callback_fail(bench: HubBench) -> None:
     bench.relay.add_receipt(ReceiptHome(sent.header, sent.body_hash, ReceiptCode.EXECUTED, bytes(45)))
     envelope = bench.relay.envelope()
     taken = refused = 0
-    for gas in range(60_000, 500_000, 6_000):
+    for gas in range(60_000, 500_000, 11_000):
         fork = bench.fork()
         (outcome,) = fork.hub.receive(envelope, gas=gas)
         if outcome.succeeded:
@@ -207,7 +207,7 @@ def test_row_43_no_choice_of_gas_uses_up_a_governor_message(bench: HubBench) -> 
     bench.install(gas_needing(20))
     message = bench.hub.message(ApplicationCall(50, b"setting")).encode()
     taken = refused = 0
-    for gas in range(60_000, 1_700_000, 40_000):
+    for gas in range(60_000, 1_700_000, 70_000):
         fork = bench.fork()
         (outcome,) = fork.hub.chain.run(Call(fork.hub.hub, fork.hub.data("governor", message), "mallory", gas))
         if outcome.succeeded:

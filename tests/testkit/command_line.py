@@ -13,8 +13,6 @@ from piebridge.cli.local_network import folder
 from piebridge.cli.local_network.plan import ParachainKind, Wishes
 from piebridge.cli.network_file import NetworkFile, ProcessEntry
 
-_WORKER_PORTS = 2_000
-
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -85,10 +83,8 @@ def command(*arguments: object) -> list[str]:
 
 
 def free_port_base(kind: ParachainKind = ParachainKind.EMBEDDED) -> int:
-    """Return a port base that is free now; workers of one test run look in different places."""
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 4
-    first = 24_000 + worker * _WORKER_PORTS
-    return folder.find_free_ports(Wishes(parachain_kind=kind), range(first, first + _WORKER_PORTS, 100))
+    """Return a port base that is free now."""
+    return folder.find_free_ports(Wishes(parachain_kind=kind))
 
 
 def processes_that_mention(path: Path) -> list[int]:

@@ -11,6 +11,7 @@ from typing import Any
 from piebridge.crypto.quorum import Quorum
 from piebridge.crypto.signature import GROUP_ORDER, sign_recoverable
 from piebridge.protocol_stack import commitment
+from piebridge.protocol_stack.application.door import DoorMessage, InteroperableAddress
 from piebridge.protocol_stack.endorsement import (
     EndorsementMethod,
     EndorsementSet,
@@ -54,6 +55,7 @@ from piebridge.protocol_stack.transport.outbox import (
 )
 from piebridge.protocol_stack.transport.reliable import RELIABLE
 from testkit.fuzzing import DECODERS
+from testkit.hub_vectors import hub
 from testkit.samples import GOVERNOR_SECRET, Samples, governor_key, governor_sign, key_address, private_key
 
 Json = dict[str, Any]
@@ -283,7 +285,28 @@ def _malformed_packets() -> list[Json]:
 
 def packets() -> Json:
     """Packets, and bytes that are none."""
-    return listed(valid=_valid_packets(), refused=_malformed_packets())
+    return listed(valid=_valid_packets(), refused=_malformed_packets(), bit_flips=_bit_flips())
+
+
+def _bit_flips() -> list[Json]:
+    """For headers of every kind: which of the headers that are one bit away the decoder accepts."""
+    cases = []
+    for name, protocol in (("none", NONE), ("forward", FORWARD), ("atp", ATP)):
+        for ordered in (False, True):
+            for wanted in (False, True):
+                header = base_packet(protocol, ordered=ordered, wanted=wanted).header.encode()
+                accepted = bytearray(len(header))
+                for bit in range(8 * len(header)):
+                    mask = 0x80 >> bit % 8
+                    flipped = changed(header, bit // 8, bytes([header[bit // 8] ^ mask]))
+                    try:
+                        STACK.decode_header(flipped)
+                    except FormatError:
+                        continue
+                    accepted[bit // 8] |= mask
+                title = f"{name}, {'ordered' if ordered else 'unordered'}, {'with' if wanted else 'without'} receipt"
+                cases.append({"name": title, "header": hexed(header), "accepted": hexed(bytes(accepted))})
+    return cases
 
 
 # --- outboxes and messages ------------------------------------------------------------------------------------------
@@ -452,6 +475,9 @@ def _refused_messages(samples: Samples) -> Json:
         refused("COMMIT with packets hash", commit + b"\x55" * 32, decode, code.TRAILING_BYTES),
         *(refused(f"tombstone {v}", changed(tombstone, 19, bytes([v])), decode, code.VERDICT) for v in (0, 1, 4)),
         refused("tombstone cut", tombstone[:-1], decode, code.TRUNCATED),
+        refused("nonce 0", changed(commit, 3, bytes(8)), decode, code.ZERO),
+        refused("tombstone of source 0", changed(tombstone, 3, bytes(4)), decode, code.ZERO),
+        refused("tombstone of sequence 0", changed(tombstone, 11, bytes(8)), decode, code.ZERO),
     ]
     decode = decoders["report"].decode
     frozen = bytes.fromhex("01 00000005 0000000000000064 0000000000000009 000000000000000a")
@@ -865,6 +891,10 @@ def _refused_bodies() -> list[Json]:
         ("RoutingPolicy: a relay twice", "hub", 6, "00000001 02 00000005 0000 0200 00000005 0200 0200"),
         ("RoutingPolicy: nothing", "hub", 6, "00000001 00"),
         ("RegisterPeer: member 2", "hub", 7, "00000005 0000000000000001 00000001 02"),
+        ("RegisterPeer: registration 0", "hub", 7, "00000000 0000000000000001 00000001 01"),
+        ("RegisterApplication: application 0", "hub", 8, "00000000" + "77" * 20 + "0001"),
+        ("RegisterApplication: transaction protocol 5", "hub", 8, "00000002" + "77" * 20 + "0020"),
+        ("RegisterApplication: transaction protocol 15", "hub", 8, "00000002" + "77" * 20 + "8001"),
         ("Pause: scope 0", "hub", 9, "00 00000001"),
         ("Pause: scope 4", "hub", 9, "04 00000001"),
         ("Verification: method 0", "hub", 15, "00 01 0001"),
@@ -965,6 +995,19 @@ def applications() -> Json:
         addresses.append(
             {"chain_id": str(address.chain_id), "address": hexed(address.address), "data": hexed(address.encode())}
         )
+    # Chain ids of 64 bits at most: only such chains can be members, and only such can the tests of contracts stand on.
+    more = Samples(901)
+    for _ in range(10):
+        places = [InteroperableAddress(more.unsigned(more.random.choice((8, 16, 63)), 1), more.address()) for _ in "ab"]
+        message = DoorMessage(places[0], places[1], more.octets(more.random.randint(0, 60)))
+        messages_.append(
+            {
+                "sender": hexed(message.sender.encode()),
+                "recipient": hexed(message.recipient.encode()),
+                "payload": hexed(message.payload),
+                "body": hexed(message.encode()),
+            }
+        )
     decoders = {decoder.name: decoder for decoder in DECODERS}
     decode = decoders["interoperable-address"].decode
     mainnet = bytes.fromhex("00010000010114") + b"\x88" * 20
@@ -1051,6 +1094,7 @@ FILES: Mapping[str, Callable[[], Json]] = {
     "endorsements.json": endorsements,
     "genesis.json": genesis,
     "governor_messages.json": governor,
+    "hub.json": hub,
     "identities.json": identities,
     "messages.json": messages,
     "notary_statements.json": notaries,

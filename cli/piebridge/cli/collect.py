@@ -3,7 +3,9 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
+from piebridge.chains.errors import TransactionRefusedError
 from piebridge.cli.carriers import ask_gateways, ask_notaries, ask_validators, delivery_cost_wei
 from piebridge.cli.facts import (
     BlockFacts,
@@ -29,9 +31,11 @@ from piebridge.protocol_stack.commitment import (
 )
 from piebridge.protocol_stack.packet import Packet, transaction_id
 from piebridge.protocol_stack.receipts import ReceiptBatch, ReceiptCode
-from piebridge.protocol_stack.relay_queries import RecordedQuery
+from piebridge.protocol_stack.relay_queries import OutboxEntriesQuery, RecordedQuery
 from piebridge.protocol_stack.transport.outbox import (
+    RELAY_CHAIN,
     HeaderEntry,
+    OutboxRange,
     PacketEntry,
     ReceiptHomeEntry,
     ReceiptsEntry,
@@ -116,11 +120,10 @@ class _Collector:
         status = await relay.query_json("/status", b"") or {}
         record = await relay.query_json("/packet", self._packet.packet_id)
         height, entry = (record["recorded_height"], record["entry"]) if record else (None, None)
-        answer_entry = record["receipt"]["entry"] if record else None
         if self._delivery is not None and self._delivery.envelope.relay == relay.entry.id:
             number, height_there = self._delivered_entry(self._delivery)
             height, entry = height or height_there, entry or number
-        answer_height = await self._answer_height(relay)
+        answer_entry, answer_height = await self._relay_answer(relay, record)
         if height is None:
             query = RecordedQuery(self._packet.lane, self._packet.sequence)
             recorded = await relay.query(RecordedQuery.PATH, query.encode())
@@ -150,23 +153,27 @@ class _Collector:
                 return delivery.envelope.range.first + offset, entry.height
         raise AssertionError("the range was chosen because it holds the packet")
 
-    async def _answer_height(self, relay: RelayView) -> int | None:
-        """Return the height at which the relay chain made the verdict or receipt for the source."""
+    async def _relay_answer(self, relay: RelayView, record: dict[str, Any] | None) -> tuple[int | None, int | None]:
+        """Return entry number and height of the verdict or receipt that the relay chain made for the source."""
         if self._answer is not None and self._answer.envelope.relay == relay.entry.id:
-            for entry in self._answer.envelope.range.entries:
+            came = self._answer.envelope.range
+            for offset, entry in enumerate(came.entries):
                 if self._is_answer(entry):
-                    return entry.height
-        if not self._header.transaction.nonce:
-            return None
-        identifier = transaction_id(
-            self._header.transport.domain,
-            self._header.transport.source,
-            self._source.hub,
-            self._header.transport.relay,
-            self._header.transaction.nonce,
-        )
-        record = await relay.query_json("/transaction", identifier)
-        return record.get("verdict_height") if record else None
+                    return came.first + offset, entry.height
+        number = int(record["receipt"]["entry"]) if record else 0
+        transport, nonce = self._header.transport, self._header.transaction.nonce
+        if nonce:
+            identifier = transaction_id(transport.domain, transport.source, self._source.hub, transport.relay, nonce)
+            transaction = await relay.query_json("/transaction", identifier)
+            number = int(transaction["verdict_entry"]) if transaction else 0
+        if not number:
+            return None, None
+        query = OutboxEntriesQuery(transport.source, number, 1)
+        try:
+            answer = await relay.query(query.PATH, query.encode())
+        except TransactionRefusedError:  # not kept any more
+            return number, None
+        return number, OutboxRange.decode(answer, RELAY_CHAIN).entries[0].height
 
     def _is_answer(self, entry: object) -> bool:
         if isinstance(entry, VerdictsEntry):

@@ -38,21 +38,20 @@ def demo(
     wishes = _wishes(parachain_kind, port_base)
     directory = Path(tempfile.mkdtemp(prefix="piebridge-demo-"))
     signal.signal(signal.SIGTERM, _interrupt)
-    kept = False
+    ended_well = False
     try:
         with progress.shown(silent=json) as shown:
             report = asyncio.run(_run(wishes, directory, shown))
-        kept = keep
         if json:
             output.print_json(report.document())
         else:
             report.print()
-        if keep and not json:
-            output.say(f"the network runs on: piebridge network status --dir {directory}")
-            output.say(f"end it with:         piebridge network down --delete --dir {directory}")
+        ended_well = report.successful
+    except KeyboardInterrupt:
+        ended_well = True  # whoever interrupts does not want to look for the reason
+        raise
     finally:
-        if not kept:
-            _tear_down(directory)
+        _leave(directory, keep_running=keep and ended_well, keep_files=not ended_well)
     if not report.successful:
         raise typer.Exit(1)
 
@@ -73,11 +72,19 @@ def _wishes(kind: ParachainKind, port_base: int | None) -> Wishes:
     return replace(wishes, port_base=folder.find_free_ports(wishes) if port_base is None else port_base)
 
 
-def _tear_down(directory: Path) -> None:
+def _leave(directory: Path, *, keep_running: bool, keep_files: bool) -> None:
+    """Leave the machine as it was, but for what the user wants to keep or needs to find out what went wrong."""
     from piebridge.cli.local_network import journal
 
+    if keep_running:
+        output.complain(f"the network runs on: piebridge network status --dir {directory}", style="none")
+        output.complain(f"end it with: piebridge network down --delete --dir {directory}", style="none")
+        return
     processes.stop(journal.running_in(directory))
-    shutil.rmtree(directory, ignore_errors=True)
+    if keep_files:
+        output.complain(f"the logs of the failed demo are in {directory / 'logs'}")
+    else:
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from piebridge.cli import oracle_command, output, packet, rendering
-from piebridge.cli.facts import PacketFacts, SentPacket
+from piebridge.cli.facts import BlockFacts, PacketFacts, SentPacket
 from piebridge.cli.oracle.invariants import Verdict
 from piebridge.cli.trace import State, Trace
 from piebridge.protocol_stack.receipts import ReceiptCode
 
-_ID_DIGITS = 10
-_HOPS = ("sent", "delivered", "answer", "settled")
+_HOPS = ("send", "deliver", "answer", "settle")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +53,11 @@ class Report:
     """What the oracle says."""
     seconds_until_up: float
     """From the start until the network was up."""
-    seconds_until_first: float
-    """From the start until the first packet was acknowledged."""
+    seconds_until_first: float | None
+    """From the start until the first packet was acknowledged; None where none was."""
     seconds: float
     """From the start until now."""
-    fields_of: Callable[[int], str]
+    chain_name: Callable[[int], str]
     """Names of chains by registration."""
 
     @property
@@ -72,9 +71,9 @@ class Report:
             "successful": self.successful,
             "faults": self.faults,
             "seconds_until_up": round(self.seconds_until_up, 2),
-            "seconds_until_first_acknowledged": round(self.seconds_until_first, 2),
+            "seconds_until_first_acknowledged": self.seconds_until_first and round(self.seconds_until_first, 2),
             "seconds": round(self.seconds, 2),
-            "latency_seconds": {"p50": self._median(), "max": self._maximum()},
+            "latency_seconds": dict(zip(("p50", "max"), self._latency(self.expectations), strict=True)),
             "packets": [
                 packet.packet_document(item.packet)
                 | packet.trace_document(self.traces[item.packet.id][1])
@@ -86,14 +85,11 @@ class Report:
 
     def print(self) -> None:
         """Print the report for people."""
-        rows = [self._row(item) for item in self.expectations]
-        columns = ("packet", "what", "from", "to", "state", "latency s", "gas: send", "deliver", "answer", "settle")
-        output.print_table("packets (gas per packet; a batch shares its transaction)", columns, rows)
-        self._print_averages()
+        self._print_packets()
         shown = next((item for item in self.expectations if item.state is State.REFUNDED), self.expectations[0])
         output.say("")
         output.say(f"[bold]the {shown.what}, byte by byte[/]")
-        packet.print_layers(shown.packet, rendering.dissect(shown.packet.packet, self.fields_of))
+        packet.print_layers(shown.packet, rendering.dissect(shown.packet.packet, self.chain_name))
         packet.print_trace(self.traces[shown.packet.id][1])
         output.say("")
         oracle_command.print_verdict(self.verdict)
@@ -103,63 +99,48 @@ class Report:
             output.complain(f"{len(self.verdict.pending)} packets are still under way")
         output.say(
             f"up after {self.seconds_until_up:.1f} s, first packet acknowledged after "
-            f"{self.seconds_until_first:.1f} s, all done after {self.seconds:.1f} s; "
-            f"latency p50 {self._median():.1f} s, max {self._maximum():.1f} s"
+            f"{_shown(self.seconds_until_first)} s, all done after {self.seconds:.1f} s"
         )
 
-    def _row(self, item: Expectation) -> list[str]:
-        found = self.traces[item.packet.id][1]
-        latency, gas = self.latencies[item.packet.id], self._gas(item)
-        return [
-            item.packet.id[: _ID_DIGITS + 2],
-            item.what,
-            item.packet.chain,
-            self.fields_of(item.packet.packet.lane.destination),
-            found.state.value,
-            "-" if latency is None else f"{latency:.1f}",
-            *("-" if gas[hop] is None else str(gas[hop]) for hop in _HOPS),
-        ]
+    def _print_packets(self) -> None:
+        """Print one line for all packets of a kind on a road: they share their blocks, mostly."""
+        roads: dict[tuple[str, ...], list[Expectation]] = {}
+        for item in self.expectations:
+            state = self.traces[item.packet.id][1].state.value
+            road = (item.what, item.packet.chain, self.chain_name(item.packet.packet.lane.destination), state)
+            roads.setdefault(road, []).append(item)
+        rows = [self._row(road, items) for road, items in roads.items()]
+        rows.append(self._row(("all", "", "", ""), self.expectations))
+        columns = ("packets", "from", "to", "state", "number", "p50 s", "max s", *(f"gas {hop}" for hop in _HOPS))
+        output.print_table("packets; latency until the sender knows, gas per packet and hop", columns, rows)
+
+    def _row(self, road: tuple[str, ...], items: Sequence[Expectation]) -> list[str]:
+        gas = [self._gas(item) for item in items]
+        means = [_mean([used for hops in gas if (used := hops[hop]) is not None]) for hop in _HOPS]
+        median, longest = self._latency(items)
+        return [*road, str(len(items)), _shown(median), _shown(longest), *means]
 
     def _gas(self, item: Expectation) -> dict[str, int | None]:
-        """Return the gas of one packet at each hop."""
-        facts, found = self.traces[item.packet.id]
-        by_block = {
-            (hop.place, hop.block, hop.what): hop.gas_per_message
-            for hop in found.hops
-            if hop.gas_per_message is not None
-        }
-        gas: dict[str, int | None] = dict.fromkeys(_HOPS)
-        for (place, block, _), used in by_block.items():
-            ended, came, settled = facts.destination.ended, facts.home.came, facts.home.settled
-            if place == facts.destination.chain and ended is not None and block == ended.number:
-                gas["delivered"] = used
-            elif settled is not None and block == settled.number:
-                gas["settled"] = used
-            elif came is not None and block == came.number:
-                gas["answer"] = used
-            else:
-                gas["sent"] = used
-        return gas
+        """Return the gas of one packet at each hop; what shares a transaction shares its gas."""
+        facts = self.traces[item.packet.id][0]
+        blocks = (facts.source.sent, facts.destination.ended, facts.home.came, facts.home.settled)
+        return {hop: _share(block) for hop, block in zip(_HOPS, blocks, strict=True)}
 
-    def _print_averages(self) -> None:
-        kinds = dict.fromkeys(item.what for item in self.expectations)
-        rows = []
-        for kind in kinds:
-            items = [item for item in self.expectations if item.what == kind]
-            row = [kind, str(len(items))]
-            for hop in _HOPS:
-                used = [gas for item in items if (gas := self._gas(item)[hop]) is not None]
-                row.append(str(round(statistics.mean(used))) if used else "-")
-            latencies = [value for item in items if (value := self.latencies[item.packet.id]) is not None]
-            row.append(f"{statistics.median(latencies):.1f}" if latencies else "-")
-            row.append(f"{max(latencies):.1f}" if latencies else "-")
-            rows.append(row)
-        columns = ("kind", "packets", "gas: send", "deliver", "answer", "settle", "p50 s", "max s")
-        output.print_table("averages per packet", columns, rows)
+    def _latency(self, items: Sequence[Expectation]) -> tuple[float | None, float | None]:
+        """Return median and maximum of the latencies, seconds."""
+        values = [value for item in items if (value := self.latencies[item.packet.id]) is not None]
+        return (round(statistics.median(values), 2), round(max(values), 2)) if values else (None, None)
 
-    def _median(self) -> float:
-        values = [value for value in self.latencies.values() if value is not None]
-        return round(statistics.median(values), 2) if values else float("nan")
 
-    def _maximum(self) -> float:
-        return round(max((value for value in self.latencies.values() if value is not None), default=float("nan")), 2)
+def _share(block: BlockFacts | None) -> int | None:
+    if block is None or block.gas_used is None:
+        return None
+    return block.gas_used // max(block.messages or 1, 1)
+
+
+def _mean(values: Sequence[int]) -> str:
+    return str(round(statistics.mean(values))) if values else "-"
+
+
+def _shown(seconds: float | None) -> str:
+    return "-" if seconds is None else f"{seconds:.1f}"

@@ -167,9 +167,9 @@ class Scenario:
             faults=faults,
             verdict=verdict,
             seconds_until_up=ready - self._began,
-            seconds_until_first=min(self._watch.finished.values(), default=float("inf")) - self._began,
+            seconds_until_first=min(self._watch.finished.values()) - self._began if self._watch.finished else None,
             seconds=time.monotonic() - self._began,
-            fields_of=view.chain_name,
+            chain_name=view.chain_name,
         )
 
     async def _message_stands_on(self, board: bytes) -> bool:

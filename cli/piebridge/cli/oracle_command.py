@@ -1,16 +1,15 @@
 """``piebridge oracle``: did the network keep its promises?"""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from piebridge.cli import network_file, output, sending
-from piebridge.cli.network_file import DEFAULT_DIRECTORY, ChainEntry, NetworkFile
+from piebridge.cli.network_file import DEFAULT_DIRECTORY, NetworkFile
 from piebridge.cli.oracle.invariants import Applications, Verdict, check
-from piebridge.cli.oracle.ledger import ChainLedger, read_ledger
+from piebridge.cli.oracle.reading import ChainAddresses, read_ledgers
 from piebridge.protocol_stack.application.door import DOOR
 from piebridge.protocol_stack.application.record_notary import RECORD_NOTARY
 from piebridge.protocol_stack.application.token import TOKEN
@@ -18,6 +17,10 @@ from piebridge.protocol_stack.application.token import TOKEN
 
 def oracle(
     directory: Annotated[Path, typer.Option("--dir", help="Folder of the network.")] = DEFAULT_DIRECTORY,
+    message_board: Annotated[
+        list[str] | None,
+        typer.Option("--message-board", help="Message board whose ERC-7786 messages to check; repeatable."),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
     """Check from chain state alone that no value was made or lost and every packet took effect at most once.
@@ -25,7 +28,7 @@ def oracle(
     It decodes everything by its own hand and uses no code of hubs, relay chains or gateways. Exit code 1 where a
     promise is broken, or nothing was there to check.
     """
-    verdict = examine(network_file.load(directory))
+    verdict = examine(network_file.load(directory), message_board or ())
     if json:
         output.print_json(verdict_document(verdict))
     else:
@@ -39,19 +42,26 @@ def examine(network: NetworkFile, recipients: Sequence[str] = ()) -> Verdict:
 
     Args:
         network: the network.
-        recipients: addresses of further contracts that take ERC-7786 messages.
+        recipients: message boards whose ERC-7786 messages are checked; others are taken on trust.
 
     Raises:
         ChainError: a chain does not answer.
     """
 
-    def read(chain: ChainEntry) -> ChainLedger:
-        others = [item.address for item in chain.applications if item.name != "token"]
-        token = chain.application("token").address
-        return read_ledger(chain.name, chain.registration, chain.rpc_url, chain.hub, token, [*others, *recipients])
-
-    with ThreadPoolExecutor(max_workers=len(network.chains)) as readers:
-        ledgers = list(readers.map(read, network.chains))
+    chains = [
+        ChainAddresses(
+            name=chain.name,
+            registration=chain.registration,
+            rpc_url=chain.rpc_url,
+            hub=chain.hub,
+            token=chain.application("token").address,
+            record_notary=chain.application("record-notary").address,
+            boards=tuple(recipients),
+        )
+        for chain in network.chains
+    ]
+    relays = [0, *(relay.id for relay in network.relay_chains)]
+    ledgers = read_ledgers(chains, [(network.domain.id, relay) for relay in relays])
     return check(ledgers, Applications(token=TOKEN, record_notary=RECORD_NOTARY, door=DOOR))
 
 
@@ -63,6 +73,7 @@ def verdict_document(verdict: Verdict) -> dict[str, Any]:
         "executed": verdict.executed,
         "aborted": verdict.aborted,
         "pending": [f"0x{packet_id.hex()}" for packet_id in verdict.pending],
+        "unjudged": [f"0x{packet_id.hex()}" for packet_id in verdict.unjudged],
         "supply": str(verdict.supply),
         "balances": str(verdict.balances),
         "in_flight": str(verdict.in_flight),
@@ -77,6 +88,7 @@ def print_verdict(verdict: Verdict) -> None:
     output.say(
         f"packets: {verdict.sent} sent, {verdict.executed} executed, {verdict.aborted} not executed, "
         f"{len(verdict.pending)} under way"
+        + (f", {len(verdict.unjudged)} that the oracle cannot judge" if verdict.unjudged else "")
     )
     output.say(
         f"tokens:  {sending.format_amount(verdict.balances)} in accounts + "

@@ -27,9 +27,9 @@ def say(text: str) -> None:
     _CONSOLE.print(text, soft_wrap=True)
 
 
-def complain(text: str) -> None:
-    """Print an error for people on standard error, without markup."""
-    _ERRORS.print(text, style="red", markup=False, soft_wrap=True)
+def complain(text: str, *, style: str = "red") -> None:
+    """Print an error, or with another style a remark, for people on standard error; without markup."""
+    _ERRORS.print(text, style=style, markup=False, soft_wrap=True)
 
 
 def print_table(title: str | None, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -11,6 +11,9 @@ import uvloop
 
 from piebridge.crypto.errors import ConfigurationError
 
+READY = "ready: "
+"""How the line begins that a program prints once it serves; whoever started it may rely on it."""
+
 
 class Service(Protocol):
     """Something that starts, runs and stops."""
@@ -45,7 +48,7 @@ async def serve(service: Service, announce: Callable[[], str]) -> None:
     """Start a service, say in one line where it serves, and wait for its end; cancelled, it stops in good order."""
     try:
         await service.start()
-        say(announce())
+        say(f"{READY}{announce()}")
         await service.wait()
     except OSError as error:
         raise ConfigurationError(

@@ -139,7 +139,7 @@ def _hops(facts: PacketFacts) -> list[Hop]:
         what = "reached its end" if destination.code is None else destination.code.name.lower().replace("_", " ")
         hops.append(_parachain_hop(destination.chain, what, destination.ended, destination.reason or ""))
     if relay is not None and relay.answer_height is not None:
-        what = "receipt recorded" if facts.home.committed is None else "verdict given"
+        what = "verdict given" if facts.sent.packet.header.transaction.nonce else "receipt recorded"
         hops.append(Hop(relay.name, what, relay.answer_height, relay.answer_time, proof_bytes=relay.answer_proof_bytes))
     home = facts.home
     if home.came is not None:

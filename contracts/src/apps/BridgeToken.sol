@@ -49,8 +49,13 @@ contract BridgeToken is IBridgeToken, BridgeApplication, EscrowCells {
     /// @inheritdoc IBridgeToken
     mapping(address owner => mapping(address spender => uint256)) public allowance;
 
+    /// Most that may be given back in a window, and so the largest transfer: cap and window of the construction, whatever the cap is later.
+    uint128 private immutable _REFUND_CAP;
+    uint32 private immutable _REFUND_WINDOW;
+
     Limits private _limits;
     Window private _window;
+    Window private _refunds;
     Pending private _pending;
 
     /// @param supply Supply of the asset over all chains.
@@ -72,6 +77,8 @@ contract BridgeToken is IBridgeToken, BridgeApplication, EscrowCells {
         name = name_;
         symbol = symbol_;
         totalSupply = supply;
+        _REFUND_CAP = cap;
+        _REFUND_WINDOW = windowSeconds;
         _limits = Limits({cap: cap, windowSeconds: windowSeconds, paused: false, pendingAt: 0});
         if (amount != 0) {
             _requireRecipient(holder);
@@ -133,6 +140,7 @@ contract BridgeToken is IBridgeToken, BridgeApplication, EscrowCells {
         uint40 execExpiry,
         uint40 deadline
     ) external returns (bytes32 packetId) {
+        if (amount > _REFUND_CAP) revert CapExceeded(0, amount, _REFUND_CAP);
         _debit(msg.sender, amount);
         emit Transfer(msg.sender, address(0), amount);
         return HUB.send(
@@ -156,12 +164,24 @@ contract BridgeToken is IBridgeToken, BridgeApplication, EscrowCells {
         return "";
     }
 
-    /// @dev Gives an aborted transfer back. No pause and no cap stands against it: it is the sender's own.
+    /// @dev Gives an aborted transfer back. No pause stands against it: it is the sender's own. But that it was sent is only the relay chain's word, which
+    /// names the packet's hash; with its keys stolen that word is worth no more than a credit, so it is bounded like one. What exceeds the window can
+    /// be settled in the next.
     function _onAbort(bytes32 packetId, bytes calldata packet) internal override {
         (uint128 amount, address sender,) = _read(packet);
+        _countRefund(amount);
         _credit(sender, amount);
         emit Transfer(address(0), sender, amount);
         emit TransferRefunded(packetId, sender, amount);
+    }
+
+    function _countRefund(uint128 amount) private {
+        Window memory window = _refunds;
+        if (block.timestamp >= uint256(window.start) + _REFUND_WINDOW) window = Window(0, uint40(block.timestamp));
+        uint256 credited = uint256(window.credited) + amount;
+        if (credited > _REFUND_CAP) revert CapExceeded(window.credited, amount, _REFUND_CAP);
+        window.credited = uint128(credited);
+        _refunds = window;
     }
 
     function _read(bytes calldata packet) private pure returns (uint128 amount, address sender, address recipient) {

@@ -17,6 +17,8 @@ contract ERC7786Door is IERC7786GatewaySource, BridgeApplication {
     error UnknownChain(uint256 chainId);
     /// @notice Thrown when a message arrived for an account of another chain, or one that is no recipient.
     error InvalidRecipient(bytes recipient);
+    /// @notice Thrown when a message claims to come from an account of another chain than the one whose hub has sent it.
+    error InvalidSender(bytes sender);
     /// @notice Thrown when an attribute is not the one encoding of its value, or comes twice.
     error InvalidAttribute(bytes attribute);
 
@@ -96,8 +98,11 @@ contract ERC7786Door is IERC7786GatewaySource, BridgeApplication {
         (bytes calldata sender, bytes calldata rest) = _cut(Headers.bodyOf(packet));
         (bytes calldata recipient, bytes calldata payload) = _cut(rest);
         (uint256 chainId, address account) = InteroperableAddress.decode(recipient);
-        // The sender's form is checked as well: the door of the source writes no other.
-        InteroperableAddress.decode(sender);
+        // The body is what the source's hub says, and a member may be hostile: it speaks for the accounts of its own chain and for no others. The
+        // recipient cannot check it, for it is shown nothing but this sender.
+        (uint256 senderChain,) = InteroperableAddress.decode(sender);
+        (, uint64 sourceChain,) = HUB.peerOf(Headers.domainOf(packet), Headers.sourceOf(packet));
+        if (senderChain != sourceChain) revert InvalidSender(sender);
         bool reachable =
             chainId == block.chainid && account.code.length != 0 && account != address(HUB) && account != address(this);
         if (!reachable) revert InvalidRecipient(recipient);

@@ -18,7 +18,7 @@ interface IBridgeToken {
     error InsufficientAllowance(address spender, uint256 allowance, uint256 needed);
     /// @notice Thrown for a recipient that can hold no tokens: the zero address or the token itself.
     error InvalidRecipient(address recipient);
-    /// @notice Thrown when a credit would exceed what may be credited in this window.
+    /// @notice Thrown when a credit or a refund would exceed what may be credited or refunded in this window, and for a transfer that could not come back.
     error CapExceeded(uint256 credited, uint256 amount, uint256 cap);
     /// @notice Thrown by a credit while the token is paused.
     error Paused();
@@ -35,7 +35,8 @@ interface IBridgeToken {
     function transferFrom(address from, address to, uint256 amount) external returns (bool);
 
     /// @notice Sends tokens of the caller to an account on another chain. They are debited at once; if the destination refuses the transfer or does not
-    /// execute it before `execExpiry`, they come back by a settlement that anybody can carry.
+    /// execute it before `execExpiry`, they come back by a settlement that anybody can carry. What comes back in a window is bounded by the cap that the token was made with: a
+    /// larger amount cannot be sent, and a settlement beyond it fails until the next window.
     /// @param relay The relay chain the transaction is bound to: `hub.route(domain, destination, application)`.
     /// @param execExpiry Unix seconds, destination's clock: from then on the destination refuses.
     /// @param deadline Unix seconds, relay chain's clock: it takes the transaction up only before; not before execExpiry.

@@ -284,7 +284,7 @@ contract AppsTest is HubFixture {
         returns (uint8 code, bytes32 id)
     {
         Outbox memory outbox = _outbox;
-        bytes memory sender = InteroperableAddress.encode(1, ALICE);
+        bytes memory sender = InteroperableAddress.encode(block.chainid, ALICE);
         Fields memory f = freeFields(
             sequence,
             DOOR,
@@ -303,7 +303,7 @@ contract AppsTest is HubFixture {
         (uint8 code, bytes32 id) = _message(1, InteroperableAddress.encode(block.chainid, address(_board)), "hello");
         assertEq(code, 1, "delivered");
         (bytes memory sender, bytes memory payload) = _board.messageOf(id);
-        assertEq(sender, InteroperableAddress.encode(1, ALICE), "sender");
+        assertEq(sender, InteroperableAddress.encode(block.chainid, ALICE), "sender");
         assertEq(payload, "hello", "payload");
         (code,) = _message(2, InteroperableAddress.encode(block.chainid + 1, address(_board)), "x");
         assertEq(code, 2, "another chain");

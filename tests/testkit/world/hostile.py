@@ -76,4 +76,20 @@ def puppet(hub: bytes, attacks: Sequence[tuple[bytes, bytes]], ending: bytes = b
     return bytes.fromhex(code) + (ending or bytes.fromhex(RETURN_NOTHING)) + b"".join(data for _, data in attacks)
 
 
+def announcing(topic: bytes, entry: bytes, data: bytes, target: bytes, call: bytes) -> bytes:
+    """Emits a log with two topics and any data, then makes a call and ends as that call ends."""
+    size = 7 + 1 + 66 + 6 + 7 + 7 + 24 + 9
+    head = bytes.fromhex(
+        f"61{len(data):04x}61{size:04x}{_ZERO}"
+        + _CODECOPY
+        + f"7f{entry.hex()}7f{topic.hex()}"
+        + f"61{len(data):04x}{_ZERO}a2"
+        + f"61{len(call):04x}61{size + len(data):04x}{_ZERO}{_CODECOPY}"
+        + f"{_ZERO}{_ZERO}61{len(call):04x}{_ZERO}{_ZERO}73{target.hex()}{_GAS}{_CALL}"
+    )
+    ending = bytes.fromhex(f"61{len(head) + 7:04x}{_JUMPI}{_ZERO}{_ZERO}{_REVERT}{_JUMPDEST}00")
+    assert len(head + ending) <= size, len(head + ending)
+    return (head + ending).ljust(size, b"\x00") + data + call
+
+
 _ATTACK_LENGTH = 8 + 7 + 21 + 2 + 6

@@ -10,12 +10,20 @@ from dataclasses import dataclass, field
 from piebridge.cometbft.verification import minimal_commit
 from piebridge.contracts.loader import load
 from piebridge.crypto.hash import sha256
+from piebridge.crypto.quorum import Quorum
 from piebridge.evm_chain.block import Outcome
-from piebridge.protocol_stack.authentication import SlotProof, SpvAuthentication
+from piebridge.protocol_stack.authentication import (
+    Authentication,
+    BothAuthentication,
+    NotaryAuthentication,
+    SlotProof,
+    SpvAuthentication,
+)
 from piebridge.protocol_stack.checkpoint import CometBftCheckpoint
 from piebridge.protocol_stack.commitment import SlotBase, chain_slot
 from piebridge.protocol_stack.governor_hub_bodies import RegisterRelay, RelayLifeCycle, RelayState, SetRoutingPolicy
 from piebridge.protocol_stack.governor_relay_bodies import ClientKind, RegisterChain
+from piebridge.protocol_stack.notary_statement import NotarySet, NotaryStatement, SlotValue
 from piebridge.protocol_stack.packet import Packet
 from piebridge.protocol_stack.receipts import ReceiptBatch
 from piebridge.protocol_stack.relay_messages import HubRange, HubSlots, LightBlock, SlotName, UpdateClient
@@ -37,7 +45,7 @@ from piebridge.protocol_stack.verification.base import Method
 from testkit.world.bench import token_transfer_data
 from testkit.world.evm import Call, EvmChain
 from testkit.world.hub import DOMAIN, HANDLER_GAS_MAX, SUPPLY, HubChain
-from testkit.world.keys import Clock
+from testkit.world.keys import Clock, address_of, sign
 from testkit.world.relay_chain import RelayChain
 
 TRUSTING_PERIOD_SECONDS = 14 * 86_400
@@ -47,6 +55,11 @@ CLOCK_DRIFT_SECONDS = 5
 
 Change = Callable[[bytes], bytes]
 """What a test does to bytes before they are submitted."""
+
+
+def notary_name(registration: int, member: int, epoch: int = 1) -> str:
+    """Name of a notary's key."""
+    return f"notary {member} of registration {registration} epoch {epoch}"
 
 
 def unchanged(data: bytes) -> bytes:
@@ -60,6 +73,8 @@ class World:
 
     clock: Clock
     """The only clock."""
+    method: Method = Method.SPV
+    """How the relay chains verify the parachains."""
     hubs: dict[int, HubChain] = field(default_factory=dict)
     """Parachains by registration."""
     relays: dict[int, RelayChain] = field(default_factory=dict)
@@ -68,7 +83,16 @@ class World:
     """(relay, destination): last entry that was carried to the hub."""
 
     @classmethod
-    def build(cls, parachains: int = 2, relays: int = 1, *, depth: int = 0, slots: Sequence[int] = ()) -> "World":
+    def build(
+        cls,
+        parachains: int = 2,
+        relays: int = 1,
+        *,
+        depth: int = 0,
+        slots: Sequence[int] = (),
+        others: Sequence[RegisterChain] = (),
+        method: Method = Method.SPV,
+    ) -> "World":
         """Make everything.
 
         Args:
@@ -76,14 +100,17 @@ class World:
             relays: number of relay chains.
             depth: finality depth of every parachain's registration.
             slots: routing slots of each relay chain; all with the first where it is empty.
+            others: further members that the relay chains know.
+            method: how the relay chains verify the parachains.
         """
-        world = cls(Clock())
+        world = cls(Clock(), method)
         for number in range(1, parachains + 1):
             chain = EvmChain.with_engine(f"parachain-{number}", 31_000 + number, world.clock)
             world.hubs[number] = HubChain.deploy(chain, number, amount=SUPPLY // parachains)
         for number, hub in world.hubs.items():
-            hub.open_domain({other: 31_000 + other for other in world.hubs if other != number})
-        registrations = [world.registration(number, depth) for number in world.hubs]
+            peers = {other: 31_000 + other for other in world.hubs if other != number}
+            hub.open_domain(peers, method=method)
+        registrations = [*(world.registration(number, depth) for number in world.hubs), *others]
         for number in range(11, 11 + relays):
             world.relays[number] = RelayChain(number, world.clock, registrations)
         slots = slots or (SLOT_COUNT,)
@@ -107,12 +134,14 @@ class World:
             registration=number,
             hub=hub.hub,
             evm_chain_id=hub.chain.chain_id,
-            client_kind=ClientKind.COMETBFT,
-            method=Method.SPV,
+            client_kind=ClientKind.NONE if self.method is Method.NOTARY else ClientKind.COMETBFT,
+            method=self.method,
             depth=depth,
             depth_max=16,
             handler_gas_max=HANDLER_GAS_MAX,
-            checkpoint=CometBftCheckpoint(
+            checkpoint=None
+            if self.method is Method.NOTARY
+            else CometBftCheckpoint(
                 TRUSTING_PERIOD_SECONDS,
                 CLOCK_DRIFT_SECONDS,
                 header.chain_id,
@@ -122,8 +151,12 @@ class World:
                 header.app_hash,
                 header.next_validators_hash,
             ),
-            notaries=None,
+            notaries=None if self.method is Method.SPV else self.notaries(number),
         )
+
+    def notaries(self, number: int, epoch: int = 1) -> NotarySet:
+        """The notaries of a parachain: 3 of 4."""
+        return NotarySet(epoch, 3, tuple(address_of(notary_name(number, member, epoch)) for member in range(4)))
 
     @property
     def now(self) -> int:
@@ -229,8 +262,10 @@ class World:
         """Bring a relay chain's light client to the newest header of a parachain; its height."""
         chain = self.relays[relay]
         client = chain.view.client(source)
-        assert client is not None, f"registration {source} has no light client"
         newest = self.hubs[source].chain.engine.height
+        if self.method is Method.NOTARY:
+            return newest
+        assert client is not None, f"registration {source} has no light client"
         if client.heights[-1] < newest:
             block = self.light_block(source, client.heights[-1], newest)
             chain.must(UpdateClient(source, (block.encode(),)))
@@ -253,6 +288,41 @@ class World:
             slots=tuple(SlotProof(item.slot.to_bytes(32, "big"), item.nodes) for item in proof.storage),
         )
 
+    def state(self, source: int, height: int, slots: Sequence[bytes]) -> NotaryStatement:
+        """What an honest notary says of the block that the header of a CometBFT height commits to."""
+        hub = self.hubs[source]
+        database = hub.chain.app.database
+        block_hash = hub.chain.engine.block(height).block.header.app_hash
+        number = database.number_of_hash(block_hash)
+        assert number is not None, "the header commits to an EVM block"
+        header = database.header(number)
+        assert header is not None
+        reader = type(hub.chain.state)(database.node, header.state_root)
+        values = tuple(
+            SlotValue(slot, reader.storage(hub.hub, int.from_bytes(slot, "big")).to_bytes(32, "big"))
+            for slot in sorted(slots)
+        )
+        return NotaryStatement(hub.hub, number, block_hash, header.timestamp, values)
+
+    def notarised(
+        self, source: int, statement: NotaryStatement, *, members: Sequence[int] = (0, 1, 2), epoch: int = 1
+    ) -> NotaryAuthentication:
+        """A statement with the signatures of some notaries."""
+        digest = statement.digest(DOMAIN, source, epoch)
+        signatures = tuple(sign(notary_name(source, member, epoch), digest) for member in members)
+        return NotaryAuthentication(
+            self.notaries(source, epoch), Quorum(sum(1 << member for member in members), signatures), statement
+        )
+
+    def authenticate(self, source: int, height: int, slots: Sequence[bytes]) -> Authentication:
+        """Show slots of a hub by the method of its registration."""
+        if self.method is Method.SPV:
+            return self.prove(source, height, slots)
+        notarised = self.notarised(source, self.state(source, height, slots))
+        if self.method is Method.NOTARY:
+            return notarised
+        return BothAuthentication(self.prove(source, height, slots), notarised)
+
     def range_message(
         self,
         source: int,
@@ -265,9 +335,23 @@ class World:
     ) -> HubRange:
         """Follow the parachain and build the message that carries entries of its outbox."""
         height = self.follow(source, relay)
+        return self.range_message_at(source, relay, height, bound=bound, first=first, last=last, bare=bare)
+
+    def range_message_at(
+        self,
+        source: int,
+        relay: int,
+        height: int,
+        *,
+        bound: bool = False,
+        first: int = 1,
+        last: int | None = None,
+        bare: Sequence[int] = (),
+    ) -> HubRange:
+        """The same under the header of a height, whether the relay chain trusts it or not."""
         outbox_relay = relay if bound else 0
         shown = self.hub_range(source, outbox_relay, first, last, bare=bare)
-        authentication = self.prove(source, height, [chain_slot(DOMAIN, outbox_relay)])
+        authentication = self.authenticate(source, height, [chain_slot(DOMAIN, outbox_relay)])
         return HubRange(source, outbox_relay, authentication, shown)
 
     def carry_to_relay(
@@ -296,7 +380,7 @@ class World:
         """The message that shows storage words of a hub to a relay chain."""
         height = self.follow(source, relay)
         named = sorted((SlotName(base, key) for base, key in names), key=lambda name: name.slot)
-        return HubSlots(source, self.prove(source, height, [name.slot for name in named]), tuple(named))
+        return HubSlots(source, self.authenticate(source, height, [name.slot for name in named]), tuple(named))
 
     # --- relay chain to hub ---
 

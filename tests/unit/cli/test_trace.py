@@ -246,6 +246,13 @@ def test_a_committed_transaction_is_completed_with_five_hops() -> None:
     ]
 
 
+def test_a_verdict_that_has_not_come_home_yet_is_shown_at_its_relay_chain() -> None:
+    facts = delivered()
+    given = replace(facts.relays[0], answer_height=55, answer_time=1_006.0)
+    hop = trace(replace(facts, relays=(given,))).hops[-1]
+    assert (hop.place, hop.what, hop.block) == ("relay-1", "verdict given", 55)
+
+
 def test_an_aborted_transaction_waits_to_be_settled_and_is_refunded_then() -> None:
     facts = answered(ReceiptCode.EXPIRED)
     found = trace(facts)

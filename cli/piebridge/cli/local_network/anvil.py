@@ -14,6 +14,8 @@ from piebridge.crypto.errors import ConfigurationError
 
 HARDFORK = "prague"
 """Rules of the EVM, as on our own chain."""
+READY = "Listening on "
+"""How the line begins that anvil prints once it serves."""
 BLOCK_TIME_SECONDS = 1
 """Interval of blocks."""
 BLOCK_GAS_LIMIT = 60_000_000

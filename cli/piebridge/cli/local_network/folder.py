@@ -1,8 +1,9 @@
 """The folder of a network: made, checked and emptied with care for what else may lie there."""
 
+import os
 import shutil
 import socket
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from piebridge.cli.local_network import journal
 from piebridge.cli.local_network.plan import HOST, NetworkPlan, Wishes, make_plan
 from piebridge.crypto.errors import ConfigurationError
 
-PORT_BASES = range(24_000, 32_000, 500)
+PORT_BASES = range(24_000, 32_000, 100)
 """Where free ports are looked for when the user does not care."""
 
 _CONTENTS = ("keys", "chains", "relays", "gateways", "notaries", "logs")
@@ -79,13 +80,16 @@ def probe_ports(plan: NetworkPlan) -> None:
                 ) from error
 
 
-def find_free_ports(wishes: Wishes, candidates: Iterable[int] = PORT_BASES) -> int:
-    """Return the first port base of some with which every port of a network is free now.
+def find_free_ports(wishes: Wishes, candidates: Sequence[int] = PORT_BASES) -> int:
+    """Return a port base of some with which every port of a network is free now.
+
+    The search begins at another place in every process, so that two that start together seldom want the same.
 
     Raises:
         ConfigurationError: there is none.
     """
-    for candidate in candidates:
+    begin = os.getpid() % len(candidates) if candidates else 0
+    for candidate in (*candidates[begin:], *candidates[:begin]):
         try:
             probe_ports(make_plan(replace(wishes, port_base=candidate)))
         except ConfigurationError:

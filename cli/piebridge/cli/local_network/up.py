@@ -12,7 +12,7 @@ import aiohttp
 
 from piebridge.chains.cometbft_rpc import CometBftRpc
 from piebridge.chains.jsonrpc import JsonRpcClient
-from piebridge.cli import network_file, processes
+from piebridge.cli import network_file, processes, serving
 from piebridge.cli.local_network import anvil, folder, genesis
 from piebridge.cli.local_network.deploy import Addresses, deploy
 from piebridge.cli.local_network.describe import describe
@@ -145,12 +145,12 @@ class _Start:
             "proxy",
             ["network", "proxy", "--port", str(chain.proxy_port), "--target-port", str(chain.rpc_port)],
         )
-        await self._answers(process, chain.rpc_url, chain.evm_chain_id)
-        await self._answers(proxy, f"http://{HOST}:{chain.proxy_port}", chain.evm_chain_id)
+        await self._answers(process, chain.rpc_url, chain.evm_chain_id, anvil.READY)
+        await self._answers(proxy, f"http://{HOST}:{chain.proxy_port}", chain.evm_chain_id, serving.READY)
 
-    async def _answers(self, process: ProcessEntry, url: str, evm_chain_id: int) -> None:
+    async def _answers(self, process: ProcessEntry, url: str, evm_chain_id: int, announcement: str) -> None:
         async with JsonRpcClient(url, timeout_seconds=2.0) as client:
-            answer = await self._ready(process, lambda: client.call("eth_chainId"))
+            answer = await self._ready(process, lambda: client.call("eth_chainId"), announcement)
         if int(str(answer), 16) != evm_chain_id:
             raise ConfigurationError(f"{process.name}: {url} is EVM chain {answer}, not {evm_chain_id}")
 
@@ -218,24 +218,32 @@ class _Start:
     def _passphrase(self) -> tuple[str, str]:
         return ("--passphrase-file", str(self._directory / PASSWORD_FILE))
 
-    async def _ready(self, process: ProcessEntry, ask: Callable[[], Awaitable[_T]]) -> _T:
-        """Ask until there is an answer, as long as the process lives."""
+    async def _ready(
+        self, process: ProcessEntry, ask: Callable[[], Awaitable[_T]], announcement: str = serving.READY
+    ) -> _T:
+        """Ask until there is an answer, as long as the process lives.
+
+        Nothing is asked before the process itself has said that it serves: on a port that somebody else took in the
+        meantime, a stranger's chain would answer in its place.
+        """
         deadline = time.monotonic() + READY_TIMEOUT_SECONDS
+        log = self._directory / process.log_file
+        problem = "it has not said that it serves"
         while True:
-            try:
-                return await ask()
-            except ChainError as error:
-                if not processes.is_running(process):
-                    words = processes.tail(self._directory, process)
-                    raise ConfigurationError(
-                        f"{process.name} ended while it started; its log says:\n{words}"
-                    ) from error
-                if time.monotonic() > deadline:
-                    words = processes.tail(self._directory, process)
-                    raise ConfigurationError(
-                        f"{process.name} does not answer after {READY_TIMEOUT_SECONDS:.0f} s ({error}); its log says:\n"
-                        f"{words}"
-                    ) from error
+            if announcement in log.read_text(encoding="utf-8", errors="replace"):
+                try:
+                    return await ask()
+                except ChainError as error:
+                    problem = str(error)
+            if not processes.is_running(process):
+                words = processes.tail(self._directory, process)
+                raise ConfigurationError(f"{process.name} ended while it started; its log says:\n{words}")
+            if time.monotonic() > deadline:
+                words = processes.tail(self._directory, process)
+                raise ConfigurationError(
+                    f"{process.name} does not answer after {READY_TIMEOUT_SECONDS:.0f} s ({problem}); its log says:\n"
+                    f"{words}"
+                )
             await asyncio.sleep(_POLL_SECONDS)
 
 

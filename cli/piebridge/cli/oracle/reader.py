@@ -1,28 +1,18 @@
-"""Reads parachains over ``eth_*`` JSON-RPC at one pinned block each, so that every answer is about the same state."""
+"""Reads one chain over ``eth_*`` JSON-RPC, many answers in one request."""
 
 import json
 import urllib.error
 import urllib.request
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
-
-import sha3  # type: ignore[import-untyped]
 
 from piebridge.crypto.errors import PermanentChainError, TransientChainError
 
 _TIMEOUT_SECONDS = 30.0
 _LOG_WINDOW_BLOCKS = 2_000
-
-
-def keccak(data: bytes) -> bytes:
-    """Return keccak-256."""
-    digest: bytes = sha3.keccak_256(data).digest()
-    return digest
-
-
-def mapping_slot(base: int, key: int) -> bytes:
-    """Return the storage slot of ``mapping(uint256 => ...)`` number ``base`` at ``key``."""
-    return keccak(key.to_bytes(32, "big") + base.to_bytes(32, "big"))
+_BATCH_REQUESTS = 200
+"""Requests in one HTTP request; nodes of others often refuse more than 1 000, some more than 250."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +22,7 @@ class Log:
     address: str
     """Lower-case hex address of the contract that made it."""
     topics: tuple[bytes, ...]
-    """Indexed values, 32 bytes each."""
+    """Indexed values, 32 bytes each; the first is the event. May be empty."""
     data: bytes
     """The rest."""
     block_number: int
@@ -40,48 +30,97 @@ class Log:
 
 
 class ChainReader:
-    """One parachain at one block."""
+    """One chain's endpoint."""
 
     def __init__(self, name: str, rpc_url: str) -> None:
-        """Pin the newest block of a chain.
+        """Read from one endpoint.
 
-        Raises:
-            TransientChainError: the endpoint does not answer.
+        Args:
+            name: of the chain, for messages.
+            rpc_url: HTTP address of its ``eth_*`` JSON-RPC.
         """
         self.name = name
         self._rpc_url = rpc_url
-        self.block_number = int(self._call("eth_blockNumber", []), 16)
 
-    def storage(self, address: str, slot: bytes) -> bytes:
-        """Return the 32 bytes of a storage slot."""
-        value = self._call("eth_getStorageAt", [address, "0x" + slot.hex(), hex(self.block_number)])
-        return bytes.fromhex(value[2:]).rjust(32, b"\0")
+    def newest_block(self) -> int:
+        """Return the number of the newest block."""
+        return int(self._ask("eth_blockNumber", [[]])[0], 16)
 
-    def call(self, address: str, data: bytes) -> bytes:
-        """Return what a contract answers to a call."""
-        answer = self._call("eth_call", [{"to": address, "data": "0x" + data.hex()}, hex(self.block_number)])
+    def words(self, address: str, slots: Iterable[bytes], block: int) -> dict[bytes, int]:
+        """Return the storage words of a contract, by slot, as of a block."""
+        wanted = sorted(set(slots))
+        answers = self._ask("eth_getStorageAt", [[address, "0x" + slot.hex(), hex(block)] for slot in wanted])
+        return {slot: int(answer, 16) for slot, answer in zip(wanted, answers, strict=True)}
+
+    def storage_root(self, address: str, block: int) -> bytes:
+        """Return the root of the trie of a contract's whole storage as of a block."""
+        answer = self._ask("eth_getProof", [[address, [], hex(block)]])[0]
+        return bytes.fromhex(answer["storageHash"][2:])
+
+    def call(self, address: str, data: bytes, block: int) -> bytes:
+        """Return what a contract answers to a call as of a block."""
+        answer = self._ask("eth_call", [[{"to": address, "data": "0x" + data.hex()}, hex(block)]])[0]
         return bytes.fromhex(answer[2:])
 
-    def logs(self, addresses: list[str]) -> list[Log]:
-        """Return all logs of some contracts from the first block on, in the order of the chain."""
-        found: list[Log] = []
-        for first in range(0, self.block_number + 1, _LOG_WINDOW_BLOCKS):
-            last = min(first + _LOG_WINDOW_BLOCKS - 1, self.block_number)
-            answer = self._call("eth_getLogs", [{"address": addresses, "fromBlock": hex(first), "toBlock": hex(last)}])
-            found += [_log(entry) for entry in answer]
-        return found
+    def block_times(self, blocks: Iterable[int]) -> dict[int, int]:
+        """Return the time stamps of blocks, Unix seconds."""
+        wanted = sorted(set(blocks))
+        answers = self._ask("eth_getBlockByNumber", [[hex(number), False] for number in wanted])
+        return {number: int(answer["timestamp"], 16) for number, answer in zip(wanted, answers, strict=True)}
 
-    def _call(self, method: str, parameters: list[Any]) -> Any:  # noqa: ANN401 - JSON-RPC results have any shape
-        body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": parameters}).encode()
+    def logs(self, addresses: Sequence[str], last_block: int) -> list[Log]:
+        """Return all logs of some contracts from the first block to ``last_block``, in the order of the chain."""
+        queries = [
+            [
+                {
+                    "address": list(addresses),
+                    "fromBlock": hex(first),
+                    "toBlock": hex(min(first + _LOG_WINDOW_BLOCKS - 1, last_block)),
+                }
+            ]
+            for first in range(0, last_block + 1, _LOG_WINDOW_BLOCKS)
+        ]
+        entries = [entry for answer in self._ask("eth_getLogs", queries) for entry in answer]
+        entries.sort(key=lambda entry: (int(entry["blockNumber"], 16), int(entry["logIndex"], 16)))
+        return [_log(entry) for entry in entries]
+
+    def _ask(self, method: str, calls: Sequence[Sequence[Any]]) -> list[Any]:
+        """Call one method with each of the given parameters and return the results in the same order.
+
+        Raises:
+            TransientChainError: the endpoint does not answer, or not in JSON.
+            PermanentChainError: it refuses, or leaves an answer out.
+        """
+        results: list[Any] = []
+        for start in range(0, len(calls), _BATCH_REQUESTS):
+            part = calls[start : start + _BATCH_REQUESTS]
+            answers = self._post(
+                method,
+                [
+                    {"jsonrpc": "2.0", "id": number, "method": method, "params": parameters}
+                    for number, parameters in enumerate(part)
+                ],
+            )
+            if not isinstance(answers, list):
+                raise PermanentChainError(f"{self.name}: {self._rpc_url} takes no batches of requests: {answers}")
+            by_number = {answer.get("id"): answer for answer in answers}
+            for number in range(len(part)):
+                answer = by_number.get(number, {"error": "no answer"})
+                if answer.get("result") is None:
+                    raise PermanentChainError(
+                        f"{self.name}: {method} {part[number]} was refused: {answer.get('error', 'nothing there')}"
+                    )
+                results.append(answer["result"])
+        return results
+
+    def _post(self, method: str, document: object) -> Any:  # noqa: ANN401 - JSON has any shape
+        body = json.dumps(document).encode()
         request = urllib.request.Request(self._rpc_url, body, {"Content-Type": "application/json"})
         try:
             with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as response:
-                answer = json.load(response)
+                return json.load(response)
         except (OSError, urllib.error.URLError, json.JSONDecodeError) as error:
             raise TransientChainError(f"{self.name}: {method} at {self._rpc_url} failed: {error}") from error
-        if "error" in answer:
-            raise PermanentChainError(f"{self.name}: {method} was refused: {answer['error'].get('message')}")
-        return answer["result"]
 
 
 def _log(entry: dict[str, Any]) -> Log:
