@@ -34,8 +34,7 @@ async def test_gateways_killed_at_random_lose_and_double_nothing(kind: Parachain
     assert outcome.settled is not None
     assert outcome.settled.sent >= PACKETS
     assert outcome.settled.executed + outcome.settled.refunded == outcome.settled.sent
-    # What makes the kills worth their name: dead gateways left transactions behind and found their databases changed.
-    assert outcome.in_mempool > 0
+    # What makes the kills worth their name: gateways found their databases changed, and old ranges came again.
     assert outcome.databases["deleted"] > 0
     assert outcome.databases["restored"] > 0
     assert outcome.replays > 0

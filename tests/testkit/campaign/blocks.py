@@ -29,32 +29,59 @@ class BlockWitness:
             *(self._look_at_relay(relay) for relay in self._view.relays.values()),
         )
 
+    async def look_at_tips(self) -> None:
+        """Look at the newest block of every chain only, quickly: what a chain shows last it is most likely to forget.
+
+        Raises:
+            AssertionError: a chain shows another block at a height than before, or lacks one.
+            ChainError: a chain does not answer.
+        """
+        await asyncio.gather(
+            *(self._look_at_parachain_tip(chain) for chain in self._view.chains.values()),
+            *(self._look_at_relay_tip(relay) for relay in self._view.relays.values()),
+        )
+
+    async def _look_at_parachain_tip(self, chain: ChainView) -> None:
+        newest = self._newest(chain.name)
+        block = await chain.client.call("eth_getBlockByNumber", ["latest", False])
+        assert isinstance(block, dict)
+        self._compare(chain.name, {int(block["number"], 16): str(block["hash"])}, newest)
+
+    async def _look_at_relay_tip(self, relay: RelayView) -> None:
+        newest, node = self._newest(relay.name), relay.nodes[0]
+        header = (await node.signed_header((await node.status()).height)).header
+        self._compare(relay.name, {header.height: header.hash().hex()}, newest)
+
     async def _look_at_parachain(self, chain: ChainView) -> None:
+        newest = self._newest(chain.name)
         head, _ = await chain.head()
         calls = [("eth_getBlockByNumber", [hex(number), False]) for number in range(head + 1)]
         shown: dict[int, str] = {}
         for number, block in enumerate(await chain.client.batch(calls)):
             assert isinstance(block, dict), f"{chain.name} is at {head} and has no block {number}"
             shown[number] = str(block["hash"])
-        self._compare(chain.name, shown)
+        self._compare(chain.name, shown, newest)
 
     async def _look_at_relay(self, relay: RelayView) -> None:
         for node in relay.nodes:
+            newest = self._newest(relay.name)
             head = (await node.status()).height
-            known = self._hashes.get(relay.name, {})
             # Each header names the one before it: the newest known and all after it tell of all before them.
-            first = max(known, default=1)
             shown = {}
-            for height in range(first, head + 1):
+            for height in range(max(newest, 1), head + 1):
                 header = (await node.signed_header(height)).header
                 shown[height] = header.hash().hex()
                 if height - 1 in shown:
                     assert header.last_block_id.hash.hex() == shown[height - 1], f"{relay.name} breaks at {height}"
-            self._compare(relay.name, shown)
+            self._compare(relay.name, shown, newest)
 
-    def _compare(self, name: str, shown: dict[int, str]) -> None:
+    def _newest(self, name: str) -> int:
+        return max(self._hashes.get(name, ()), default=0)
+
+    def _compare(self, name: str, shown: dict[int, str], newest_before: int) -> None:
+        """Hold what a chain shows against what was known when it was asked; other looks may have seen more since."""
         known = self._hashes.setdefault(name, {})
-        missing = max(known, default=0) - max(shown, default=0)
+        missing = newest_before - max(shown, default=0)
         assert missing <= 0, f"{name} has lost its last {missing} blocks"
         for height, block_hash in shown.items():
             assert known.setdefault(height, block_hash) == block_hash, f"{name} shows a second block at {height}"

@@ -80,6 +80,7 @@ class Scene:
         It counts when a packet that was under way before still is afterwards, so that the moment lies between.
         """
         before = await self.work()
+        await self.blocks.look_at_tips()
         strike()
         # A parachain that is dead cannot be asked; nothing comes home to its users while it is.
         dead = [chain.name for chain in self.view.chains.values() if not self.network.is_running(chain.name)]
@@ -109,11 +110,12 @@ class Scene:
         """Wait until every chain answers and show that none has changed a block.
 
         Raises:
-            AssertionError: a chain shows another block at a height than before.
+            AssertionError: a chain shows another block at a height than before, or a process has ended by itself.
             ChainError: a chain does not answer in time.
         """
         deadline = time.monotonic() + READY_SECONDS
         while time.monotonic() < deadline:
+            assert not self.network.ended_by_themselves(), self.network.ended_by_themselves()
             with contextlib.suppress(ChainError):
                 await self.blocks.look()
                 return
