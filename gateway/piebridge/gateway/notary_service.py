@@ -1,10 +1,10 @@
 """The notary as a program: its HTTP interface (formats.md, section 9), health and metrics."""
 
 import asyncio
-import json
 import logging
 from typing import Any
 
+import orjson
 from aiohttp import web
 
 from piebridge.chains.evm import EvmEndpoint
@@ -111,7 +111,7 @@ def _arguments(content: bytes) -> dict[str, Any]:
         NotaryRefusal: ``bad_request``.
     """
     try:
-        request = json.loads(content)
+        request = orjson.loads(content)
         if not isinstance(request, dict) or set(request) != _FIELDS:
             raise ValueError(f"the request must have exactly {', '.join(sorted(_FIELDS))}")
         return {
@@ -121,7 +121,7 @@ def _arguments(content: bytes) -> dict[str, Any]:
             "block_number": _number(request["block_number"], 64),
             "slots": [_octets(slot, 32) for slot in request["slots"]],
         }
-    except (ValueError, TypeError, RecursionError) as error:
+    except (ValueError, TypeError) as error:
         raise NotaryRefusal(RefusalCode.BAD_REQUEST, str(error)) from error
 
 

@@ -1,9 +1,10 @@
 """What a gateway asks of a relay chain, typed: cursors, heads, entries, registrations (formats.md, section 12)."""
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import orjson
 
 from piebridge.chains.endpoint import RelayEndpoint
 from piebridge.chains.errors import TransactionRefusedError
@@ -183,7 +184,7 @@ _NOTHING_FOLDED = OutboxHead(0, bytes(32))
 
 def _json_object(data: bytes) -> dict[str, Any]:
     try:
-        value = json.loads(data)
+        value = orjson.loads(data)
     except ValueError as error:
         raise TransientChainError(f"an answer of a relay chain is not JSON: {error}") from error
     if not isinstance(value, dict):

@@ -8,6 +8,8 @@ import json
 from dataclasses import dataclass
 from typing import Any, Final
 
+import orjson
+
 from piebridge.cometbft.json_format import format_time, hex_bytes, public_key_to_json
 from piebridge.cometbft.keys import SECP256K1_ETH, PublicKey
 from piebridge.crypto.hash import sha256
@@ -136,8 +138,10 @@ class RelayGenesis:
             FormatError: the bytes are not what :meth:`app_state_bytes` writes.
         """
         try:
-            value = json.loads(app_state)
-        except (ValueError, RecursionError) as error:
+            # orjson bounds the nesting by itself; the standard library's parser relies on the interpreter's limit, which
+            # other libraries raise beyond what the stack bears.
+            value = orjson.loads(app_state)
+        except ValueError as error:
             raise FormatError(
                 ErrorCode.GENESIS, f"the application's part of the genesis is no JSON: {error}"
             ) from error

@@ -108,6 +108,7 @@ def test_anvil_is_found_on_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     program = tmp_path / "anvil"
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "elsewhere" / "python"))
     monkeypatch.setenv("PATH", str(tmp_path))
     assert anvil.find_anvil() == program
 

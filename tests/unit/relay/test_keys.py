@@ -10,7 +10,7 @@ from piebridge.relay.app.state import ENDORSED_PREFIX, STATE_PREFIX
 
 FORMATS = Path(__file__).resolve().parents[3] / "docs" / "protocol" / "formats.md"
 LANE = Lane(1, 11, 22, 5, 3)
-ARGUMENTS = {"lane": LANE, "packet_id": bytes(32), "transaction_id": bytes(32), "digest": bytes(32)}
+ARGUMENTS = {"lane": LANE, "packet_id": bytes(32), "transaction_id": bytes(32), "replay_id": bytes(32)}
 
 
 def all_keys() -> list[bytes]:
