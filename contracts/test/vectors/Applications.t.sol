@@ -36,9 +36,9 @@ contract ApplicationVectorsTest is VectorHub {
         return slice(packet, 136, packet.length - 136);
     }
 
-    /// A packet with `body` for an application, which asks of its header no more than function and source.
+    /// A packet with `body` for an application, which asks of its header no more than domain, source and function.
     function _packet(uint32 source, bytes memory body) private pure returns (bytes memory) {
-        bytes memory head = abi.encodePacked(bytes8(0), source, bytes32(0), bytes32(0), uint32(1));
+        bytes memory head = abi.encodePacked(bytes4(0), DOMAIN, source, bytes32(0), bytes32(0), uint32(1));
         return bytes.concat(head, new bytes(136 - head.length), body);
     }
 
@@ -151,39 +151,65 @@ contract ApplicationVectorsTest is VectorHub {
         uint256 count = countOf(json, "door_messages");
         uint256 carried;
         for (uint256 i = 0; i < count; i++) {
-            bytes memory sender = bytesAt(json, "door_messages", i, "sender");
-            bytes memory recipient = bytesAt(json, "door_messages", i, "recipient");
-            (uint256 from, address account) = harness.decode(sender);
-            (uint256 to, address target) = harness.decode(recipient);
+            Message memory message;
+            message.sender = bytesAt(json, "door_messages", i, "sender");
+            message.recipient = bytesAt(json, "door_messages", i, "recipient");
+            message.payload = bytesAt(json, "door_messages", i, "payload");
+            message.body = bytesAt(json, "door_messages", i, "body");
+            (message.from, message.account) = harness.decode(message.sender);
+            (message.to, message.target) = harness.decode(message.recipient);
             // A hub is made for a chain id of 64 bits, and its peers have such.
-            if (from >= LAST_U64 || to >= LAST_U64) continue;
-            bytes memory payload = bytesAt(json, "door_messages", i, "payload");
-            bytes memory body = bytesAt(json, "door_messages", i, "body");
-            vm.chainId(from);
-            deployHub(SOURCE);
-            openDomain(DOMAIN);
-            registerPeer(DOMAIN, DESTINATION, to);
-            ERC7786Door door = new ERC7786Door(hub, DOMAIN);
-            registerApplication(1, address(door));
-            vm.recordLogs();
-            vm.prank(account);
-            door.sendMessage(recipient, payload, new bytes[](0));
-            assertEq(_sentBody(), body, "body of a message");
-
-            vm.chainId(to);
-            vm.etch(target, address(new MessageBoard(address(door))).code);
-            vm.prank(address(hub));
-            door.onPacket(keccak256("id"), _packet(SOURCE, body));
-            (bytes memory arrivedSender, bytes memory arrived) = MessageBoard(target).messageOf(keccak256("id"));
-            assertEq(arrivedSender, sender, "sender");
-            assertEq(arrived, payload, "payload");
-            vm.chainId(to ^ 1);
-            vm.prank(address(hub));
-            vm.expectRevert();
-            door.onPacket(keccak256("id"), _packet(SOURCE, body));
+            if (message.from >= LAST_U64 || message.to >= LAST_U64) continue;
+            _deliver(_leave(message), message);
             carried++;
         }
         vm.chainId(here);
         assertTrue(carried >= 10, "messages carried");
+    }
+
+    struct Message {
+        bytes sender;
+        bytes recipient;
+        bytes payload;
+        bytes body;
+        uint256 from;
+        address account;
+        uint256 to;
+        address target;
+    }
+
+    function _leave(Message memory message) private returns (ERC7786Door door) {
+        vm.chainId(message.from);
+        deployHub(SOURCE);
+        openDomain(DOMAIN);
+        registerPeer(DOMAIN, DESTINATION, message.to);
+        door = new ERC7786Door(hub, DOMAIN);
+        registerApplication(1, address(door));
+        vm.recordLogs();
+        vm.prank(message.account);
+        door.sendMessage(message.recipient, message.payload, new bytes[](0));
+        assertEq(_sentBody(), message.body, "body of a message");
+        // The same hub stands for that of the destination too; there the first one is the peer 33.
+        registerPeer(DOMAIN, 33, message.from);
+    }
+
+    function _deliver(ERC7786Door door, Message memory message) private {
+        vm.chainId(message.to);
+        vm.etch(message.target, address(new MessageBoard(address(door))).code);
+        bytes memory packet = _packet(33, message.body);
+        vm.prank(address(hub));
+        door.onPacket(keccak256("id"), packet);
+        (bytes memory sender, bytes memory payload) = MessageBoard(message.target).messageOf(keccak256("id"));
+        assertEq(sender, message.sender, "sender");
+        assertEq(payload, message.payload, "payload");
+        if (message.from != message.to) {
+            vm.prank(address(hub));
+            vm.expectRevert(abi.encodeWithSelector(ERC7786Door.InvalidSender.selector, message.sender));
+            door.onPacket(keccak256("id"), _packet(DESTINATION, message.body));
+        }
+        vm.chainId(message.to ^ 1);
+        vm.prank(address(hub));
+        vm.expectRevert(abi.encodeWithSelector(ERC7786Door.InvalidRecipient.selector, message.recipient));
+        door.onPacket(keccak256("id"), packet);
     }
 }
