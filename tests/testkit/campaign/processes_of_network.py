@@ -34,6 +34,8 @@ class CampaignNetwork:
         """How often each process was started."""
         self.kills: dict[str, int] = {}
         """How often each process was killed while it ran."""
+        self.boards: dict[int, bytes] = {}
+        """Contracts that take ERC-7786 messages, by registration; they outlive the campaign that deployed them."""
         self._down: set[str] = set()
 
     @property

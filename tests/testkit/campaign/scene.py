@@ -45,7 +45,7 @@ class Scene:
         self.network = network
         self.view = view
         self.pending = PendingPackets(view)
-        self.traffic = Traffic(view, self.pending, random.Random(f"{seed}/traffic"))
+        self.traffic = Traffic(view, network.boards, self.pending, random.Random(f"{seed}/traffic"))
         self.blocks = BlockWitness(view)
         self.in_flight: list[int] = []
         """Packets that were under way before and still after each fault that counts, by what the chains say."""
@@ -153,10 +153,11 @@ class Scene:
         seconds = await self.settle()
         assert self.in_flight, "no fault was injected while packets were under way, so nothing was tested"
         assert min(self.in_flight) > 0
-        traffic, verdict = self.traffic, await examine(self.network, self.traffic.boards)
+        traffic, verdict = self.traffic, await examine(self.network)
         words = "\n".join(f"{item.invariant} {item.chain}: {item.what}" for item in verdict.violations)
         assert not verdict.violations, words
         assert not verdict.pending, f"{len(verdict.pending)} packets are not final"
+        assert not verdict.unjudged, f"the oracle cannot judge {len(verdict.unjudged)} packets"
         assert verdict.in_flight == 0
         assert verdict.executed + verdict.aborted == verdict.sent
         before = self._before
@@ -172,8 +173,9 @@ class Scene:
         return Settled(sent, executed, refunded, seconds)
 
 
-async def examine(network: CampaignNetwork, boards: list[str]) -> Verdict:
+async def examine(network: CampaignNetwork) -> Verdict:
     """Ask the oracle, which reads nothing but the chains."""
+    boards = sorted({f"0x{board.hex()}" for board in network.boards.values()})
     return await asyncio.to_thread(oracle_command.examine, network.network, boards)
 
 
@@ -181,6 +183,6 @@ async def examine(network: CampaignNetwork, boards: list[str]) -> Verdict:
 async def scene(network: CampaignNetwork, seed: int) -> AsyncIterator[Scene]:
     """Begin a campaign on a network that is at rest."""
     async with NetworkView(network.network, network.directory) as view:
-        begun = Scene(network, view, seed, await examine(network, []))
+        begun = Scene(network, view, seed, await examine(network))
         await begun.traffic.prepare()
         yield begun

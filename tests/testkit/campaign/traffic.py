@@ -37,10 +37,13 @@ class Chosen:
 class Traffic:
     """One user on every chain of a network, who sends as much as is granted."""
 
-    def __init__(self, view: NetworkView, pending: PendingPackets, randomness: random.Random) -> None:
+    def __init__(
+        self, view: NetworkView, boards: dict[int, bytes], pending: PendingPackets, randomness: random.Random
+    ) -> None:
+        """Send on the chains of a view; message boards that are missing are deployed and noted."""
         self._view, self._pending, self._random = view, pending, randomness
         self._key = account_key(view, view.network.account(USER))
-        self._boards: dict[int, bytes] = {}
+        self._boards = boards
         self._routes: dict[tuple[int, int], int] = {}
         self._recipients = [randomness.randbytes(20) for _ in range(RECIPIENTS)]
         self._sending = asyncio.Lock()
@@ -51,13 +54,8 @@ class Traffic:
         self.refused_at_source = 0
         """Short transfers that came too late to be sent."""
 
-    @property
-    def boards(self) -> list[str]:
-        """Addresses of the contracts that take messages."""
-        return sorted({f"0x{board.hex()}" for board in self._boards.values()})
-
     async def prepare(self) -> None:
-        """Deploy a message board on every chain."""
+        """Deploy a message board on every chain that has none yet."""
 
         async def deploy(chain: ChainView) -> None:
             door = f"0x{chain.application('erc7786-door').hex()}"
@@ -65,7 +63,8 @@ class Traffic:
             (receipt,) = await wallet.execute([Call(load("MessageBoard").deployment_data(door))])
             self._boards[chain.entry.registration] = bytes.fromhex(receipt["contractAddress"][2:])
 
-        await asyncio.gather(*(deploy(chain) for chain in self._view.chains.values()))
+        missing = [chain for number, chain in self._view.chains.items() if number not in self._boards]
+        await asyncio.gather(*(deploy(chain) for chain in missing))
 
     async def send(self, count: int) -> list[SentPacket]:
         """Send that many packets, divided at random among the chains; returns them once they are in blocks."""
