@@ -315,18 +315,13 @@ contract Administration is ApplicationLayer {
         }
     }
 
-    /// @dev Reverts unless `count` ranges at `offset` (relay u32, first u16, slots u16) are disjoint and as many slots as there are.
+    /// @dev Reverts unless `count` ranges at `offset` (relay u32, first u16, slots u16) follow each other and cover all slots: a policy has one encoding.
     function _checkCover(uint256 offset, uint256 count) private pure {
         uint256 covered;
         for (uint256 i = 0; i < count; ++i) {
-            uint256 first = Calldata.u16(offset + 8 * i + 4);
             uint256 slots = Calldata.u16(offset + 8 * i + 6);
-            if (slots == 0 || first + slots > ROUTING_SLOTS) revert MalformedBody();
+            if (Calldata.u16(offset + 8 * i + 4) != covered || slots == 0) revert MalformedBody();
             covered += slots;
-            for (uint256 j = 0; j < i; ++j) {
-                uint256 other = Calldata.u16(offset + 8 * j + 4);
-                if (first < other + Calldata.u16(offset + 8 * j + 6) && other < first + slots) revert MalformedBody();
-            }
         }
         if (covered != ROUTING_SLOTS) revert MalformedBody();
     }
@@ -339,6 +334,8 @@ contract Administration is ApplicationLayer {
         uint256 application = Calldata.u32(offset);
         address account = address(uint160(Calldata.word(offset + 4) >> 96));
         uint256 protocols = Calldata.u16(offset + 24);
+        // Transaction protocols are 0 to 4; the other bits are reserved.
+        if (protocols >> 5 != 0) revert MalformedBody();
         uint256 record = _applications[application];
         _require(application != 0);
         _senders[address(uint160(record))] = 0;

@@ -373,7 +373,9 @@ abstract contract TransactionLayer is ApplicationLayer {
         bytes32 messageId = _receiptHomeId(offset, offset + receiptHome.length);
         if (!_failedCallbacks[messageId]) revert NoFailedCallback();
         delete _failedCallbacks[messageId];
-        address account = _requireCallable(PacketHeader.applicationId(Calldata.word(offset + 72)));
+        uint256 application = PacketHeader.applicationId(Calldata.word(offset + 72));
+        (address account, bool paused) = _callable(application);
+        if (account == address(0) || paused) revert ApplicationUnavailable(uint32(application));
         bytes32 packetId = PacketHeader.packetIdOfHash(offset);
         _callOrRevert(
             account,
@@ -382,12 +384,6 @@ abstract contract TransactionLayer is ApplicationLayer {
                 (packetId, receiptHome[:168], uint8(Calldata.u8(offset + 168)), receiptHome[171:])
             )
         );
-    }
-
-    function _requireCallable(uint256 application) private view returns (address account) {
-        bool paused;
-        (account, paused) = _callable(application);
-        if (account == address(0) || paused) revert ApplicationUnavailable(uint32(application));
     }
 
     // ------------------------------------------------------------------------------------------------------------ verdicts
@@ -474,7 +470,9 @@ abstract contract TransactionLayer is ApplicationLayer {
             && PacketHeader.nonce(Calldata.word(offset + 40)) == nonce && relay != 0;
         bytes32 packetId = PacketHeader.packetId(offset, packets.length - PacketHeader.SIZE);
         if (!own || _settlement[key] != keccak256(abi.encodePacked(TAG_PACKETS, packetId))) revert NothingToSettle();
-        address account = _requireCallable(PacketHeader.applicationId(application));
+        // A pause stops what is new; what is owed is paid back all the same.
+        (address account,) = _callable(PacketHeader.applicationId(application));
+        if (account == address(0)) revert ApplicationUnavailable(uint32(PacketHeader.applicationId(application)));
         _settlement[key] = SETTLED;
         emit Settled(key);
         _callOrRevert(account, abi.encodeCall(IApplication.onAbort, (packetId, packets)));

@@ -58,11 +58,9 @@ abstract contract VerificationLayer is TransportLayer {
             uint256 method = Calldata.u8(offset + 4);
             uint256 threshold = Calldata.u8(offset + 5);
             uint256 members = Calldata.u8(offset + 6);
-            if (threshold == 0 || threshold > members || Calldata.u32(offset) == 0) return 0;
+            if (threshold == 0 || threshold > members || members > 32 || Calldata.u32(offset) == 0) return 0;
             if (!Protocols.isVerification(method)) return 0;
-            bool bySignatures = method == Protocols.ENDORSED_BY_SIGNATURES;
-            if (bySignatures && members > 32) return 0;
-            setEnd = offset + 7 + (bySignatures ? members * 20 : 33);
+            setEnd = offset + 7 + (method == Protocols.ENDORSED_BY_SIGNATURES ? members * 20 : 33);
             if (setEnd > end) return 0;
         }
     }

@@ -176,8 +176,11 @@ contract AppsTest is HubFixture {
         pushVerdicts(outbox, abi.encodePacked(uint8(1), uint16(1), uint64(1), uint8(3), hash_));
         deliver(outbox);
         _outbox = outbox;
+        // Neither the token's own pause nor the hub's pause of the application holds back what is owed.
+        hub.governor(governorMessage(0, 9, 1, abi.encodePacked(uint8(1), TOKEN)));
         hub.settle(DOMAIN, RELAY, 1, packet);
         assertEq(_token.balanceOf(ALICE), 10_000, "refunded while paused");
+        govern(0, 10, abi.encodePacked(uint8(1), TOKEN));
         govern(0, 14, abi.encodePacked(TOKEN, uint8(3)));
         assertEq(_credit(2, 1, BOB), 1, "credit after the pause");
     }

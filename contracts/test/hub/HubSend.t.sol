@@ -235,7 +235,7 @@ contract HubSendTest is HubFixture {
     function testRoutingDividesTransactionsAmongRelayChains() public {
         govern(DOMAIN, 3, abi.encodePacked(RELAY + 1, keccak256("genesis"), endorserSet(1)));
         govern(DOMAIN, 4, abi.encodePacked(RELAY + 1, uint8(2)));
-        bytes memory halves = abi.encodePacked(RELAY + 1, uint16(512), uint16(512), RELAY, uint16(0), uint16(512));
+        bytes memory halves = abi.encodePacked(RELAY, uint16(0), uint16(512), RELAY + 1, uint16(512), uint16(512));
         govern(DOMAIN, 6, abi.encodePacked(uint32(2), uint8(2), halves));
         uint256[2] memory taken;
         for (uint32 id = 100; id < 120; id++) {

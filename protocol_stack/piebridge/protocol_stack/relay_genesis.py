@@ -138,8 +138,8 @@ class RelayGenesis:
             FormatError: the bytes are not what :meth:`app_state_bytes` writes.
         """
         try:
-            # orjson bounds the nesting by itself; the standard library's parser relies on the interpreter's limit, which
-            # other libraries raise beyond what the stack bears.
+            # orjson bounds the nesting by itself; the standard parser relies on the interpreter's limit, which other
+            # libraries raise beyond what the stack bears.
             value = orjson.loads(app_state)
         except ValueError as error:
             raise FormatError(

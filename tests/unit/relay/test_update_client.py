@@ -4,6 +4,7 @@ import pytest
 
 from piebridge.abci.messages import CODE_OK
 from piebridge.cometbft.commit import CommitSig
+from piebridge.protocol_stack.authentication import KeptAuthentication
 from piebridge.protocol_stack.governor_relay_bodies import NewCheckpoint
 from piebridge.protocol_stack.relay_messages import UpdateClient
 from piebridge.relay.app.admission import Code
@@ -105,6 +106,23 @@ def test_misbehaviour_freezes_the_client_until_governors_give_a_checkpoint(world
     assert world.view.consensus(10, 7) is None
     world.must(several(hub, (9, 10)))
     world.must(hub.range_message(height=10))
+
+
+def test_a_frozen_client_takes_back_the_values_that_were_kept(world: RelayWorld) -> None:
+    hub = world.hubs[10]
+    hub.send_free(20)
+    hub.chain.close_block()
+    world.catch_up(hub)
+    newest = hub.chain.height
+    world.must(several(hub, (3, newest)))
+    world.must(hub.range_message(height=newest, bare=[1]))
+    kept = replace(hub.range_message(height=newest), authentication=KeptAuthentication())
+    forged = hub.chain.signed(replace(hub.chain.light_blocks[newest].header, app_hash=b"\x01" * 32))
+    world.must(UpdateClient(10, (hub.chain.update_to(heights(world)[0], forged).encode(),)))
+    [result] = world.submit(kept)
+    assert result.code is Code.REFUSED
+    world.govern(NewCheckpoint(10, hub.checkpoint(newest)))
+    world.must(kept)
 
 
 def test_contradicting_header_of_an_untrusted_height_with_time_out_of_order_freezes(world: RelayWorld) -> None:

@@ -96,19 +96,26 @@ def depth(chain: ChainRecord, progress: Progress, height_on_source: int) -> int:
     return by_notaries if chain.method == Method.NOTARY else min(by_spv, by_notaries)
 
 
-def check_kept(chain: ChainRecord, block_number: int) -> None:
+def check_kept(view: View, chain: ChainRecord, block_number: int) -> None:
     """Check that a value that was authenticated before still counts.
 
     Raises:
-        RefusedError: the registration was closed at a lower block since.
+        RefusedError: the registration was closed at a lower block since, or its light client was frozen: what that
+            client has authenticated may be one of the two histories.
     """
+    if chain.method != Method.NOTARY:
+        _trusted_client(view, chain)
     _check_closing(chain, block_number)
 
 
-def _verify_spv(view: View, chain: ChainRecord, proof: SpvAuthentication) -> AuthenticatedSlots:
+def _trusted_client(view: View, chain: ChainRecord) -> None:
     client = view.client(chain.registration)
     if client is None or client.frozen:
         raise RefusedError(f"light client of registration {chain.registration} is frozen: a new checkpoint is needed")
+
+
+def _verify_spv(view: View, chain: ChainRecord, proof: SpvAuthentication) -> AuthenticatedSlots:
+    _trusted_client(view, chain)
     consensus = view.consensus(chain.registration, proof.client_height)
     if consensus is None:
         raise RefusedError(

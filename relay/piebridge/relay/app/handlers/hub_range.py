@@ -55,7 +55,7 @@ def validate(ctx: Context, message: HubRange) -> ProvenRange:
         kept = store.kept_value(message.registration, message.outbox_relay, head.number)
         if kept is None:
             raise RefusedError(f"the chain value of entry {head.number} is not kept: prove it")
-        proofs.check_kept(chain, kept.block_number)
+        proofs.check_kept(store, chain, kept.block_number)
         _check_value(head, kept.value)
         return ProvenRange(chain, head, store.progress(message.registration), None)
     proven = proofs.verify(store, chain, message.authentication)
