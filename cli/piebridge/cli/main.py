@@ -7,7 +7,7 @@ from importlib import import_module
 import typer
 
 from piebridge.cli import output
-from piebridge.crypto.errors import PieBridgeError
+from piebridge.crypto.errors import PieBridgeError, TransientChainError
 
 EXIT_FAILED = 1
 """Exit code of a command that could not do its work."""
@@ -70,6 +70,10 @@ def run(command: Callable[[], object]) -> int:
         if "--json" in sys.argv:
             output.print_json(output.error_document(error))
         output.complain(f"error: {error}")
+        if isinstance(error, TransientChainError):
+            output.complain(
+                "is the network up? `piebridge network status` tells; `piebridge network start` goes on with it"
+            )
         return EXIT_FAILED
     except KeyboardInterrupt:
         output.complain("interrupted")

@@ -1,6 +1,7 @@
 """``piebridge network``: a whole network on this machine."""
 
 import asyncio
+import shlex
 import signal
 import sys
 import time
@@ -132,24 +133,74 @@ def down(
 
 @app.command("start")
 def start_again(
-    names: Annotated[list[str], typer.Argument(help="Names as `network status` shows them, for example gateway-1.")],
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="Names as `network status` shows them, for example gateway-1; all that are down if none."),
+    ] = None,
     directory: DirectoryOption = DEFAULT_DIRECTORY,
     json: JsonOption = False,
 ) -> None:
     """Start processes again that have ended. Embedded chains, gateways and notaries go on where they were."""
     network = network_file.load(directory)
     by_name = {item.name: item for item in network.processes}
-    for name in names:
+    for name in names or []:
         if name not in by_name:
             raise ConfigurationError(f"no process {name!r}; the network has: {', '.join(by_name)}")
+    down = [name for name in names or by_name if not processes.is_running(by_name[name])]
+    for name in down:
         if by_name[name].role == "parachain" and network.chain(name).kind == "anvil":
             raise ConfigurationError(f"{name} is an anvil chain, which keeps nothing: start a new network instead")
+    for name in down:
         by_name[name] = processes.start_again(by_name[name], directory.absolute())
         network_file.save(network.with_processes(tuple(by_name.values())), directory)
     if json:
-        output.print_json([{"name": name, "pid": by_name[name].pid} for name in names])
+        output.print_json([{"name": name, "pid": by_name[name].pid} for name in down])
     else:
-        output.say(f"started {', '.join(names)}")
+        output.say(f"started {', '.join(down)}" if down else "everything that was named runs already")
+
+
+@app.command()
+def register(
+    application: Annotated[int, typer.Argument(help="Application id, the same on all chains; 1 to 3 are taken.")],
+    contracts: Annotated[list[str], typer.Argument(help="CHAIN=ADDRESS, for example chain-1=0x12...")],
+    protocol: Annotated[
+        list[str] | None,
+        typer.Option("--protocol", help="Transaction protocol it may use: none, forward, atp; several are possible."),
+    ] = None,
+    directory: DirectoryOption = DEFAULT_DIRECTORY,
+    json: JsonOption = False,
+) -> None:
+    """Register your application's contracts with the hubs, by the --dev governor key. See docs/guide/applications.md.
+
+    Example: piebridge network register 100 chain-1=0x5FbD... chain-2=0x5FbD... --protocol none
+    """
+    from piebridge.cli.local_network.registration import register_application
+    from piebridge.protocol_stack.governor_hub_bodies import Protocols
+
+    network = network_file.load(directory)
+    allowed = Protocols(0)
+    for name in protocol or ["none"]:
+        if name.upper() not in ("NONE", "FORWARD", "ATP"):
+            raise ConfigurationError(f"no transaction protocol {name!r}; there are: none, forward, atp")
+        allowed |= Protocols[name.upper()]
+    addresses = dict(_contract_of(text, network) for text in contracts)
+    done = asyncio.run(register_application(network, directory, application, addresses, allowed))
+    if json:
+        output.print_json({"application": application, "transactions": done})
+    else:
+        for name, transaction in done.items():
+            output.say(f"application {application} is registered on {name}, transaction {transaction}")
+
+
+def _contract_of(text: str, network: NetworkFile) -> tuple[str, bytes]:
+    name, separator, address = text.partition("=")
+    try:
+        decoded = bytes.fromhex(address.removeprefix("0x"))
+    except ValueError:
+        decoded = b""
+    if not separator or len(decoded) != 20:
+        raise ConfigurationError(f"{text!r} is not CHAIN=ADDRESS with a 20-byte address, for example chain-1=0x12...")
+    return network.chain(name).name, decoded
 
 
 @app.command(hidden=True)
@@ -251,7 +302,7 @@ def _print_where(network: NetworkFile, directory: Path, *, detached: bool) -> No
         for chain in network.chains
     ]
     output.print_table(None, ("parachain", "registration", "EVM chain id", "RPC", "hub"), rows)
-    option = "" if directory == DEFAULT_DIRECTORY else f" --dir {directory}"
+    option = "" if directory == DEFAULT_DIRECTORY else f" --dir {shlex.quote(str(directory))}"
     output.say(f"everything a client needs: {directory / network_file.FILE_NAME}")
     output.say(f"logs:                      {directory / 'logs'}")
     output.say("")

@@ -109,8 +109,9 @@ def _state(facts: PacketFacts) -> State:
     if home.came is not None and home.committed is False:
         return State.REFUNDABLE
     if home.came is not None or (destination.ended is not None and not home.wanted):
-        # A status bit without a receipt (code None) belongs to a plain packet whose handler's success nobody recorded.
-        return State.COMPLETED if executed or destination.code is None else State.FAILED
+        # A plain packet without a receipt has no code: its handler succeeded unless the hub told why it failed.
+        unrecorded = destination.code is None and destination.reason is None
+        return State.COMPLETED if executed or unrecorded else State.FAILED
     if destination.ended is not None:
         return State.DELIVERED
     return State.SENT if facts.recorder is None else State.RECORDED

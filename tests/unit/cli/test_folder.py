@@ -57,6 +57,16 @@ def lie_down(directory: Path) -> None:
     (directory / "processes.json").write_text("[]")
 
 
+def test_what_an_interrupted_start_left_counts_as_a_network(tmp_path: Path) -> None:
+    (tmp_path / "keys").mkdir()
+    (tmp_path / "keys" / "password").write_text("x")
+    assert folder.is_network(tmp_path)
+    with pytest.raises(ConfigurationError, match="--replace"):
+        folder.prepare(tmp_path, replace_old=False)
+    folder.prepare(tmp_path, replace_old=True)
+    assert not any(tmp_path.iterdir())
+
+
 def test_a_network_that_is_down_is_replaced_only_when_asked_to(tmp_path: Path) -> None:
     lie_down(tmp_path)
     with pytest.raises(ConfigurationError, match="start anew with --replace"):

@@ -19,7 +19,7 @@ from piebridge.cli.local_network.genesis import (
 from piebridge.cli.local_network.keys import NetworkKeys
 from piebridge.cli.local_network.plan import DOMAIN, NetworkPlan, ParachainKind, ParachainPlan
 from piebridge.cli.wallet import Call, Wallet, contract_address
-from piebridge.contracts.loader import Artifact, load
+from piebridge.contracts.loader import load
 from piebridge.crypto.errors import PermanentChainError
 from piebridge.crypto.threshold.signing import sign_single
 from piebridge.protocol_stack.application.door import DOOR
@@ -94,11 +94,13 @@ class Addresses:
 class Governor:
     """The local --dev governor key and the counters of one hub."""
 
-    def __init__(self, private_key: bytes, registration: int, hub: bytes) -> None:
-        """Sign for one hub, from its first message on."""
+    def __init__(
+        self, private_key: bytes, registration: int, hub: bytes, counters: dict[int, int] | None = None
+    ) -> None:
+        """Sign for one hub: from its first message on, or after the last counters that it took, by domain."""
         self._secret = int.from_bytes(private_key, "big")
         self._registration, self._hub = registration, hub
-        self._counters: dict[int, int] = {}
+        self._counters = dict(counters or {})
 
     def message(self, body: HubBody) -> bytes:
         """Return the next message, signed and encoded."""
@@ -177,7 +179,7 @@ async def deploy(chain: ParachainPlan, plan: NetworkPlan, keys: NetworkKeys, gen
     async with JsonRpcClient(chain.rpc_url) as client:
         wallet = Wallet(client, keys.private(plan.deployer), chain.evm_chain_id)
         receipts = await wallet.execute(deployment_calls(chain, plan, keys, genesis_hashes))
-    _check_messages(chain, receipts, load("Hub"))
+    check_messages(chain.name, receipts)
 
 
 def _bodies(
@@ -211,7 +213,13 @@ def _equal_shares(relays: list[int]) -> RoutingPolicy:
     return RoutingPolicy(_POLICY_EPOCH, tuple(ranges))
 
 
-def _check_messages(chain: ParachainPlan, receipts: list[dict[str, Any]], hub: Artifact) -> None:
+def check_messages(chain_name: str, receipts: list[dict[str, Any]]) -> None:
+    """Check that the hub executed every governor message of some transactions.
+
+    Raises:
+        PermanentChainError: it did not execute one; the message says why.
+    """
+    hub = load("Hub")
     for receipt in receipts:
         for log in receipt["logs"]:
             topics = [bytes.fromhex(topic[2:]) for topic in log["topics"]]
@@ -219,6 +227,6 @@ def _check_messages(chain: ParachainPlan, receipts: list[dict[str, Any]], hub: A
             if event is not None and event.name == "GovernorMessageHandled" and not event.arguments["done"]:
                 reason = bytes(event.arguments["reason"])
                 raise PermanentChainError(
-                    f"{chain.name}: the hub did not execute governor message {event.arguments['counter']} of kind "
+                    f"{chain_name}: the hub did not execute governor message {event.arguments['counter']} of kind "
                     f"{event.arguments['kind']}: {hub.decode_error(reason) or reason.hex()}"
                 )

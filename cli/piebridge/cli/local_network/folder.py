@@ -28,16 +28,12 @@ def prepare(directory: Path, *, replace_old: bool) -> None:
     Raises:
         ConfigurationError: a network runs or lies there, or the folder holds something else.
     """
-    if journal.running_in(directory):
-        raise ConfigurationError(
-            f"a network runs in {directory}: end it with `piebridge network down --dir {directory}`, or give another "
-            "folder with --dir (and another --port-base)"
-        )
+    require_idle(directory)
     if is_network(directory):
         if not replace_old:
             raise ConfigurationError(
-                f"{directory} holds a network that is down: start anew with --replace, which deletes its chains and "
-                "keys, or give another folder with --dir"
+                f"{directory} holds a network that is down: go on with it by `piebridge network start`, start anew "
+                "with --replace, which deletes its chains and keys, or give another folder with --dir"
             )
         delete(directory)
     try:
@@ -49,9 +45,24 @@ def prepare(directory: Path, *, replace_old: bool) -> None:
         raise ConfigurationError(f"folder {directory} cannot be used: {error.strerror}") from error
 
 
+def require_idle(directory: Path) -> None:
+    """Check that no network runs in a folder.
+
+    Raises:
+        ConfigurationError: one does.
+    """
+    if journal.running_in(directory):
+        raise ConfigurationError(
+            f"a network runs in {directory}: end it with `piebridge network down --dir {directory}`, or give another "
+            "folder with --dir (and another --port-base)"
+        )
+
+
 def is_network(directory: Path) -> bool:
-    """Tell whether a folder holds a network, running or not."""
-    return any((directory / name).exists() for name in (network_file.FILE_NAME, journal.FILE_NAME))
+    """Tell whether a folder holds a network, running or not, or what is left of a start that was interrupted."""
+    names = {entry.name for entry in directory.iterdir()} if directory.is_dir() else set()
+    marks = {network_file.FILE_NAME, journal.FILE_NAME}
+    return bool(names & marks) or (bool(names) and names <= {*_CONTENTS, *marks})
 
 
 def delete(directory: Path) -> None:

@@ -55,6 +55,7 @@ async def up(wishes: Wishes, directory: Path, progress: Progress, *, replace: bo
         ChainError: a chain does not do what it should.
     """
     plan = make_plan(wishes)
+    folder.require_idle(directory)
     folder.probe_ports(plan)
     folder.prepare(directory, replace_old=replace)
     start = _Start(plan, directory, progress)
