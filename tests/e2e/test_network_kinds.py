@@ -60,8 +60,9 @@ def test_a_packet_of_an_anvil_chain_waits_until_enough_notaries_sign(with_notari
 
 
 def test_an_anvil_chain_is_not_started_again_as_if_it_had_kept_its_state(with_notaries: CommandLine) -> None:
+    processes.kill(with_notaries.process("chain-1"))
     outcome = with_notaries.in_network("network", "start", "chain-1")
-    assert outcome.exit_code == 1
+    assert outcome.exit_code == 1, outcome.output
     assert "keeps nothing" in outcome.errors
 
 
