@@ -30,7 +30,7 @@ from testkit.simulation.endpoints import Node, SimulatedParachainEndpoint, Simul
 from testkit.simulation.faults import Faults
 from testkit.simulation.gateways import GatewayProcess
 from testkit.simulation.hub import Hub
-from testkit.simulation.judge import Finding, broken, expired_too_early, look
+from testkit.simulation.judge import Finding, broken, expired_too_early, look, unfinished
 from testkit.simulation.keys import DOMAIN, GOVERNOR_SECRET, address, private_key
 from testkit.simulation.network import Network
 from testkit.simulation.parachain import START_SECONDS, Execution, SimulatedChain
@@ -272,13 +272,13 @@ class Domain:
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
             verdict, ledgers = look(self.sites, self.relay_ids, self.supply)
-            if not verdict.pending or verdict.violations or self.loop.now >= ends:
+            open_ = unfinished(verdict, ledgers, forgets=self.plan.retention_seconds < DELTA_SECONDS)
+            if not open_ or verdict.violations or self.loop.now >= ends:
                 break
         findings = [*broken(self.sites, verdict, ledgers), *expired_too_early(self.sites, ledgers)]
         if self.adversary is None:
             findings += [
-                Finding("I13", "all", f"packet {packet_id.hex()[:16]} has not ended")
-                for packet_id in dict.fromkeys(verdict.pending)
+                Finding("I13", "all", f"packet {packet_id.hex()[:16]} has not ended") for packet_id in open_
             ]
         for relay in self.relays.values():
             try:
