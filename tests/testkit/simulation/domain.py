@@ -20,6 +20,7 @@ from piebridge.protocol_stack.governor_relay_bodies import (
     ValidatorKeys,
     ValidatorSet,
 )
+from piebridge.protocol_stack.notary_statement import NotarySet
 from piebridge.protocol_stack.relay_genesis import RelayGenesis
 from piebridge.protocol_stack.verification.base import Method
 from testkit.simulation import clock
@@ -104,6 +105,11 @@ class Domain:
     # --- building ---
 
     @property
+    def notary_set(self) -> NotarySet:
+        """The notaries that relay chains know."""
+        return notary_processes.notary_set([notary.name for notary in self.notaries])
+
+    @property
     def supply(self) -> int:
         return SHARE * len(self.sites)
 
@@ -160,7 +166,6 @@ class Domain:
     def _build_relay(self, relay: int) -> SimulatedRelay:
         first = self.validator_set(relay, 1)
         depths = dict(zip(self.registrations, self.plan.depth, strict=False))
-        members = notary_processes.notary_set([notary.name for notary in self.notaries])
         genesis = RelayGenesis(
             DOMAIN,
             relay,
@@ -179,7 +184,7 @@ class Domain:
                     16,
                     site.hub.handler_gas_max,
                     None,
-                    members,
+                    self.notary_set,
                 )
                 for number, site in self.sites.items()
             ),
@@ -264,6 +269,7 @@ class Domain:
         await self.faults.end()
         findings = await self._drain()
         _raise_failures(chains)
+        _raise_failures([gateway.running for gateway in self.gateways if gateway.running is not None])
         return findings
 
     async def _drain(self) -> tuple[Finding, ...]:

@@ -433,3 +433,20 @@ def test_an_item_that_only_has_to_become_final_is_not_called_stuck() -> None:
     (status,) = forwarder.status(3)
 
     assert (status.waiting, status.stuck) == (1, ())
+
+
+def test_item_about_which_a_check_says_nothing_is_asked_again_at_intervals_not_at_once() -> None:
+    # After a node had shown another chain, the archive was empty and the same check went round without a pause: the
+    # gateway took a whole processor and nothing else of it ran (found by simulation seed 137).
+    forwarder = PacketForwarder(SETTINGS)
+    observe(forwarder, HUB_PATH, 1, 2)
+    check = only(forwarder.effects(0))
+    assert isinstance(check, Check)
+    forwarder.receive(Checked(check.id, ((1, Delivery.WAITING),)), 0)
+    assert forwarder.effects(0) == []
+    timeout = forwarder.next_timeout()
+    assert timeout == 20
+    forwarder.handle_timeout(timeout)
+    again = only(forwarder.effects(timeout))
+    assert isinstance(again, Check)
+    assert again.numbers == (1, 2)

@@ -154,6 +154,11 @@ class Path:
                 known.checked_at = asked_at
                 if state is Delivery.WAITING:
                     known.reason = ""  # nobody has refused it; it has only to become final
+        for number in asked - {number for number, _ in event.states}:
+            # Nobody knows, and asking again at once would be asking without end.
+            if number in self._items:
+                self._items[number].state = Delivery.WAITING
+                self._items[number].checked_at = asked_at
         self._next_recheck = now + self._settings.recheck_seconds
 
     def authenticated(self, event: Authenticated, now: float, effect_id: int) -> Submit | None:
