@@ -19,7 +19,8 @@ from piebridge.crypto.quorum import Quorum
 from piebridge.crypto.signature import sign_recoverable
 from piebridge.protocol_stack import commitment
 from piebridge.protocol_stack.authentication import NotaryAuthentication
-from piebridge.protocol_stack.codec import u32, u64
+from piebridge.protocol_stack.codec import Reader, u32, u64
+from piebridge.protocol_stack.commitment import SlotBase
 from piebridge.protocol_stack.endorsement import EndorsementAnswer, EndorsementMethod, EndorsementSet, encode_proof
 from piebridge.protocol_stack.header import (
     FLAG_RECEIPT_WANTED,
@@ -33,7 +34,7 @@ from piebridge.protocol_stack.header import (
 from piebridge.protocol_stack.notary_statement import NotaryStatement, SlotValue
 from piebridge.protocol_stack.packet import Packet, packets_hash
 from piebridge.protocol_stack.receipts import Receipt, ReceiptBatch, ReceiptCode, ReceiptHome
-from piebridge.protocol_stack.relay_messages import HubRange, RelayTransaction
+from piebridge.protocol_stack.relay_messages import HubRange, HubSlots, RelayTransaction, SlotName
 from piebridge.protocol_stack.relay_queries import OutboxEntriesQuery
 from piebridge.protocol_stack.signing import endorsement_digest
 from piebridge.protocol_stack.transaction.atp import ATP
@@ -49,12 +50,14 @@ from piebridge.protocol_stack.transport.outbox import (
     ReceiptHomeEntry,
     ReceiptsEntry,
     VerdictsEntry,
+    open_hub_outbox,
+    read_entry,
 )
 from piebridge.protocol_stack.verdicts import OriginVerdict, Verdict, VerdictList
 from piebridge.protocol_stack.verification.base import Method
-from testkit.simulation.applications import TOKEN
+from testkit.simulation.applications import LEDGER_CHANNEL, TOKEN
 from testkit.simulation.keys import DOMAIN, address, private_key
-from testkit.simulation.parachain import Execution, SimulatedAccount
+from testkit.simulation.parachain import Execution, Made, SimulatedAccount
 from testkit.simulation.relay import SimulatedRelay
 
 if TYPE_CHECKING:
@@ -96,13 +99,16 @@ class Adversary:
             self._forge_endorsement,
             self._forge_set,
             self._forge_statement,
+            self._prove_status,
+            self._prove_status,
+            self._range_in_pieces,
         ]
         while True:
             await asyncio.sleep(self._dice.expovariate(1 / _MEAN_SECONDS))
             deed = self._dice.choice(deeds)
             try:
                 deed()
-            except (PieBridgeError, IndexError):
+            except (PieBridgeError, IndexError, ValueError):
                 # There is nothing of that kind to be had now, or it was refused at the door.
                 self._domain.counts["adversary: not even taken"] += 1
                 continue
@@ -188,6 +194,71 @@ class Adversary:
                 changed = replace(message, range=replace(message.range, entries=bare))
                 self._submit(relay, transaction.kind, changed.encode())
                 return
+
+    def _prove_status(self) -> None:
+        """Show a relay chain what a hub really holds of packets on their way: early, late, as often as it likes."""
+        relay, number = self._some_relay(), self._some_hub()
+        source = self._dice.choice([other for other in self._domain.sites if other != number])
+        channel = self._dice.choice((0, LEDGER_CHANNEL))
+        names = {
+            SlotName(SlotBase.STATUS, commitment.status_key(DOMAIN, source, relay.relay, channel, 0)),
+            SlotName(SlotBase.STATUS, commitment.status_key(DOMAIN, 0, relay.relay, 0, 0)),
+            SlotName(SlotBase.SEEN, commitment.seen_key(DOMAIN, source, 0, 0)),
+            SlotName(SlotBase.RECEIPTS, commitment.receipts_key(DOMAIN, source, 0, 0, 0)),
+            SlotName(SlotBase.RECEIVE_LANE, commitment.lane_key(DOMAIN, source, 0, LEDGER_CHANNEL)),
+        }
+        chosen = sorted(self._dice.sample(sorted(names, key=lambda name: name.slot), 2), key=lambda name: name.slot)
+        statement = self._true_statement(number, [name.slot for name in chosen])
+        self._submit(relay, HubSlots.KIND, HubSlots(number, statement, tuple(chosen)).encode())
+
+    def _range_in_pieces(self) -> None:
+        """Show a relay chain a hub's outbox from anywhere on, with any entries bare or without their bodies."""
+        relay, number = self._some_relay(), self._some_hub()
+        site = self._domain.sites[number]
+        outbox = self._dice.choice((0, relay.relay))
+        final = self._final(number)
+        entries = [
+            entry for made in site.chain.made[: final.block.number + 1] for entry in made.entries if entry.relay == outbox
+        ]
+        maker = Maker(number)
+        first = self._dice.randint(1, len(entries))
+        head = OutboxHead(0, open_hub_outbox(number, site.hub.address, DOMAIN, outbox))
+        chosen: list[Entry] = []
+        start = head.value
+        for told in entries:
+            reader = Reader(told.height.to_bytes(8, "big") + bytes([told.form]) + told.content)
+            entry = read_entry(reader, maker)
+            if told.number == first:
+                start = head.value
+            head = head.append(told.height, entry.message_id(maker))
+            if told.number >= first:
+                shape = self._dice.choice(("whole", "whole", "bare", "header"))
+                bare = BareEntry(entry.height, entry.message_id(maker))
+                chosen.append(entry if shape == "whole" else bare if shape == "bare" else _without_body(entry))
+        statement = self._true_statement(number, [commitment.chain_slot(DOMAIN, outbox)])
+        message = HubRange(number, outbox, statement, OutboxRange(maker, first, start, tuple(chosen)))
+        self._submit(relay, HubRange.KIND, message.encode())
+
+    def _final(self, number: int) -> Made:
+        position = self._domain.registrations.index(number)
+        made = self._domain.sites[number].chain.made
+        return made[len(made) - 1 - self._domain.plan.depth[position]]
+
+    def _true_statement(self, number: int, wanted: list[bytes]) -> NotaryAuthentication:
+        """Return what honest notaries sign when they are asked; anybody may ask them."""
+        site, final = self._domain.sites[number], self._final(number)
+        statement = NotaryStatement(
+            site.hub.address,
+            final.block.number,
+            final.block.hash,
+            final.block.timestamp,
+            tuple(
+                SlotValue(slot, final.state.get((site.hub.address, slot), 0).to_bytes(32, "big")) for slot in wanted
+            ),
+        )
+        digest = statement.digest(DOMAIN, number, self._domain.notary_set.epoch)
+        signatures = tuple(sign_recoverable(digest, private_key(f"notary-{index}")) for index in range(3))
+        return NotaryAuthentication(self._domain.notary_set, Quorum(0b0111, signatures), statement)
 
     def _deliver(
         self, relay: SimulatedRelay, number: int, first: int, last: int, change: Callable[[Entry], Entry]

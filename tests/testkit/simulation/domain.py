@@ -287,7 +287,7 @@ class Domain:
             findings += [
                 Finding("I13", "all", f"packet {packet_id.hex()[:16]} has not ended") for packet_id in open_
             ]
-        for relay in self.relays.values():
+        for relay in self.relays.values() if self.plan.seed % 4 < 2 else ():  # half of the seeds: it costs a tenth
             try:
                 relay.app_hashes_again()
             except AssertionError as error:

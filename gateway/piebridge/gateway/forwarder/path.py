@@ -205,7 +205,7 @@ class Path:
     def effects(self, now: float, next_id: Iterator[int]) -> list[Effect]:
         """Return what is to be done now; each is returned once."""
         wanted: list[Effect] = []
-        if now < self._not_before:
+        if now < self._not_before or not self._items:
             return wanted
         if self._batch is None and self._flush_at_is_past(now):
             self._forget_stale_answers(now)
@@ -229,6 +229,8 @@ class Path:
 
     def next_timeout(self) -> float | None:
         """Return when :meth:`handle_timeout` or :meth:`effects` has something to do without any event."""
+        if not self._items and self._check is None and self._batch is None:
+            return None
         times = []
         if self._check is not None:
             times.append(self._check.deadline)
@@ -279,7 +281,7 @@ class Path:
 
     def _flush_at(self) -> float | None:
         """Return when the pending items are worth a batch; None without any."""
-        times = sorted(known.eligible_at for known in self._ready())
+        times = sorted(known.eligible_at for known in self._items.values() if known.state is Delivery.PENDING)
         if not times:
             return None
         if len(times) >= self._items_max:  # full as soon as so many are eligible
