@@ -220,4 +220,3 @@ class Ledger:
 
     def on_receipt(self, execution: Execution, packet_id: bytes, header: Header, code: int, returned: bytes) -> None:
         raise RevertError("NotUnderstood")
-

@@ -46,7 +46,10 @@ class SimulatedReader(ChainReader):
         return slots.storage_trie_root({slot: value for (owner, slot), value in state.items() if owner == contract})
 
     def call(self, address: str, data: bytes, block: int) -> bytes:
-        selectors = {decoding.topic("MAX_HANDLER_GAS()")[:4]: 1_000_000, decoding.topic("totalSupply()")[:4]: self._supply}
+        selectors = {
+            decoding.topic("MAX_HANDLER_GAS()")[:4]: 1_000_000,
+            decoding.topic("totalSupply()")[:4]: self._supply,
+        }
         return selectors[data].to_bytes(32, "big")
 
     def block_times(self, blocks: Iterable[int]) -> dict[int, int]:
@@ -138,12 +141,18 @@ def _check_posts(site: Site, ledger: ChainLedger, ledgers: Sequence[ChainLedger]
         # Every sequence of an ordered lane ends before the next one does: executed, failed, expired or entombed.
         if packet.destination == ledger.registration and packet.application == LEDGER and packet.ordered:
             before = next(
-                (other for other in packets.values() if other.lane == packet.lane and other.sequence == packet.sequence - 1),
+                (
+                    other
+                    for other in packets.values()
+                    if other.lane == packet.lane and other.sequence == packet.sequence - 1
+                ),
                 None,
             )
             executed = packet.id in seen
             if executed and before is not None and not ledger.reached_end(before):
-                found.append(Finding("I7", ledger.name, f"entry {packet.sequence} was made before the one before it ended"))
+                found.append(
+                    Finding("I7", ledger.name, f"entry {packet.sequence} was made before the one before it ended")
+                )
     return found
 
 

@@ -98,12 +98,12 @@ class Traffic:
             )
         relay = site.hub.route(destination, LEDGER) if kind == "bound ledger" else 0
         ordered = kind != "loose entry"
-        value, wanted = draw.randint(1, 1_000), ordered and draw.random() < 0.5
+        number, wanted = draw.randint(1, 1_000), ordered and draw.random() < 0.5
 
         def post(execution: Execution) -> None:
             expiry = execution.time_seconds + life
             deadline = expiry + spare if relay else 0
-            site.ledger.post(execution, destination, value, relay, expiry, deadline, wanted=wanted, ordered=ordered)
+            site.ledger.post(execution, destination, number, relay, expiry, deadline, wanted=wanted, ordered=ordered)
 
         return post
 

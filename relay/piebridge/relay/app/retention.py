@@ -113,7 +113,7 @@ def _forget_entries(store: Store, destination: int) -> None:
     head = store.outbox_head(destination)
     assert head is not None, "an entry was made in this outbox"
     for _ in range(2):
-        # The head itself stays: its chain value is where the next entry begins. So does what stands before an entry that
+        # The head itself stays: its chain value is where the next entry begins. So does what stands before one that
         # waits: nobody could show that one without it.
         if number >= head.number or any(store.message(destination, waits) for waits in (number, number + 1)):
             break
