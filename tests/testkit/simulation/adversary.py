@@ -219,7 +219,8 @@ class Adversary:
         self._submit(relay, HubSlots.KIND, HubSlots(number, statement, tuple(chosen)).encode())
 
     def _range_in_pieces(self) -> None:
-        """Show a relay chain a hub's outbox from anywhere on, with any entries bare or without their bodies."""
+        """Show a relay chain a hub's outbox from anywhere on, any entries bare, without their bodies, or replaced."""
+        lies = self._dice.random() < 0.3
         relay, number = self._some_relay(), self._some_hub()
         site = self._domain.sites[number]
         outbox = self._one_of((0, relay.relay))
@@ -245,6 +246,10 @@ class Adversary:
             head = head.append(told.height, entry.message_id(maker))
             if told.number >= first:
                 shape = self._one_of(("whole", "whole", "bare", "header"))
+                if lies and self._dice.random() < 0.5:
+                    other = self._one_of([member for member in self._domain.sites if member != number])
+                    chosen.append(PacketEntry(told.height, self._forged_packet(number, other, outbox)))
+                    continue
                 bare = BareEntry(entry.height, entry.message_id(maker))
                 chosen.append(entry if shape == "whole" else bare if shape == "bare" else _without_body(entry))
         statement = self._true_statement(number, [commitment.chain_slot(DOMAIN, outbox)])
