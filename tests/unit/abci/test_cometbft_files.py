@@ -21,7 +21,7 @@ from piebridge.abci.cometbft.config import (
     validator_key_json,
 )
 from piebridge.abci.cometbft.errors import CometBftMissingError
-from piebridge.abci.cometbft.home import NodeHome
+from piebridge.abci.cometbft.home import HomeLock, NodeHome
 from piebridge.crypto.errors import ConfigurationError
 from testkit.validators import genesis_for, validator_keys
 
@@ -189,6 +189,15 @@ def test_a_validator_that_forgot_what_it_signed_does_not_start(tmp_path: Path) -
     with pytest.raises(ConfigurationError, match="second block"):
         written(tmp_path)
     assert not home.validator_state.exists()
+
+
+def test_a_home_is_held_by_one_and_given_back(tmp_path: Path) -> None:
+    lock = HomeLock(tmp_path / "node")
+    with pytest.raises(ConfigurationError, match="in use by another process"):
+        HomeLock(tmp_path / "node")
+    lock.release()
+    lock.release()
+    HomeLock(tmp_path / "node").release()
 
 
 def test_long_logs_are_put_aside(tmp_path: Path) -> None:

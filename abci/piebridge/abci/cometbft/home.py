@@ -4,6 +4,7 @@
 from then on only the node changes it; where it is missing beside blocks, or beside another key, nothing starts.
 """
 
+import fcntl
 import json
 import os
 import shutil
@@ -24,6 +25,36 @@ from piebridge.cometbft.json_format import hex_bytes
 from piebridge.crypto.errors import ConfigurationError
 
 _PRIVATE = 0o600
+
+
+class HomeLock:
+    """Holds a home for one process; the system gives it back when the process ends, however it ends."""
+
+    def __init__(self, home: Path) -> None:
+        """Take the home.
+
+        Raises:
+            ConfigurationError: another process has it, or it cannot be made.
+        """
+        path = home / "lock"
+        try:
+            home.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, _PRIVATE)
+        except OSError as error:
+            raise ConfigurationError(f"CometBFT home {home} cannot be used: {error}") from error
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(self._descriptor)
+            raise ConfigurationError(
+                f"CometBFT home {home} is in use by another process: two nodes with one key would sign twice"
+            ) from error
+
+    def release(self) -> None:
+        """Give the home back; once is enough."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
 
 
 @dataclass(frozen=True, slots=True)

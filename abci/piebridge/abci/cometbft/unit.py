@@ -16,7 +16,7 @@ from piebridge.abci.application import Application
 from piebridge.abci.cometbft.binary import find_cometbft
 from piebridge.abci.cometbft.config import NodeSettings
 from piebridge.abci.cometbft.errors import NodeExitedError, NodeNotReadyError, NodeRpcError
-from piebridge.abci.cometbft.home import NodeHome
+from piebridge.abci.cometbft.home import HomeLock, NodeHome
 from piebridge.abci.cometbft.process import NodeProcess
 from piebridge.abci.cometbft.rpc import NodeRpc
 from piebridge.abci.embedded.genesis import GenesisDocument
@@ -69,9 +69,15 @@ class CometBftUnit:
         """
         self._program = program or find_cometbft()
         self._home = NodeHome(home)
-        self._home.write(settings, genesis, key, node_key_seed)
+        self._lock = HomeLock(home)
+        try:
+            self._home.write(settings, genesis, key, node_key_seed)
+            fail_point = fail_points.from_environment()
+        except BaseException:
+            self._lock.release()
+            raise
         self._genesis = genesis
-        self._server = AbciServer(Dispatcher(application, query_handler, fail_points.from_environment()))
+        self._server = AbciServer(Dispatcher(application, query_handler, fail_point))
         self._environment = dict(environment or {})
         self._ready_timeout_seconds = ready_timeout_seconds
         self._process: NodeProcess | None = None
@@ -122,6 +128,7 @@ class CometBftUnit:
             _log.warning("node %s did not end in good order and was killed", self._home.path)
         await self._server.stop()
         await self.rpc.close()
+        self._lock.release()
 
     async def _broken(self) -> None:
         """Wait for the first of the two to fail."""
