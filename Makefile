@@ -31,7 +31,7 @@ test: ## everything: Solidity tests, then all Python tests with real chains (bui
 	$(SET_UP) test
 	@$(MAKE) --no-print-directory forge-test
 	@FOUNDRY_PROFILE=london $(MAKE) --no-print-directory forge-test
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
 # Folder by folder: compiled all in one go, the optimiser takes some functions beyond the depth of the EVM's stack.
 forge-test: ## the Solidity tests for one EVM version (FOUNDRY_PROFILE=london for the other)
