@@ -18,12 +18,9 @@ from piebridge.cli.local_network import journal
 from piebridge.cli.view import NetworkView, account_key
 from piebridge.cli.wallet import Call, Wallet
 from piebridge.contracts.loader import load
-from piebridge.crypto import keystore
-from piebridge.crypto.keystore import KeyPurpose
-from piebridge.crypto.threshold.signing import sign_single
-from piebridge.protocol_stack.governor_hub_bodies import HubBody, Pause, PauseScope, Unpause
-from piebridge.protocol_stack.governor_messages import GovernorMessage, TargetKind
+from piebridge.protocol_stack.governor_hub_bodies import Pause, PauseScope, Unpause
 from testkit.command_line import CommandLine, command, free_port_base, processes_that_mention
+from testkit.local_governor import govern
 
 pytestmark = [pytest.mark.real_chain, pytest.mark.slow]
 
@@ -201,30 +198,12 @@ def test_a_packet_waits_for_a_gateway_and_goes_on_when_one_is_back(running: Comm
     assert running.in_network("network", "status").exit_code == 0
 
 
-async def governor_call(line: CommandLine, chain_name: str, body: HubBody, counter: int) -> None:
-    """Sign a message with the local governor key and bring it to a hub."""
-    async with NetworkView.open(line.network_folder) as view:
-        network, chain = view.network, view.chain(chain_name)
-        assert network.domain.governor_key_file is not None
-        password = (line.network_folder / "keys" / "password").read_text().strip()
-        path = line.network_folder / network.domain.governor_key_file
-        secret = int.from_bytes(keystore.load(path, KeyPurpose.GOVERNOR, password, dev=True), "big")
-        message = GovernorMessage(
-            TargetKind.HUB, 0, chain.entry.registration, 1, body.KIND, chain.hub, counter, body.encode()
-        ).signed(lambda digest: sign_single(secret, digest, secrets.token_bytes(32)))
-        wallet = Wallet(chain.client, account_key(view, network.account("carol")), chain.entry.evm_chain_id)
-        await wallet.execute([Call(load("Hub").function_data("governor", message.encode()), chain.hub)])
-
-
 async def test_a_packet_waits_for_a_paused_application(running: CommandLine) -> None:
-    await governor_call(running, "chain-2", Pause(PauseScope.APPLICATION, TOKEN), counter=1)
+    await govern(running, "chain-2", Pause(PauseScope.APPLICATION, TOKEN))
     packet_id = sent_id(running, "--amount", "1")
     found = wait_for(running, packet_id, "recorded")
     assert {"reason": "paused", "text": "at chain-2: application 2 is paused"} in found["waits"]
-    async with NetworkView.open(running.network_folder) as view:
-        chain = view.chain("chain-2")
-        (counter,) = await chain.call(chain.hub, load("Hub"), "counterOf", 0)
-    await governor_call(running, "chain-2", Unpause(PauseScope.APPLICATION, TOKEN), counter + 1)
+    await govern(running, "chain-2", Unpause(PauseScope.APPLICATION, TOKEN))
     wait_for(running, packet_id, "completed", timeout_seconds=90)
 
 
