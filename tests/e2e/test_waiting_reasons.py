@@ -15,10 +15,11 @@ from pathlib import Path
 import pytest
 
 from piebridge.cli import network_file, processes, sending
+from piebridge.cli.accounts import account_key
 from piebridge.cli.collect import collect
 from piebridge.cli.facts import SentPacket
 from piebridge.cli.trace import Reason, State, Trace, trace
-from piebridge.cli.view import NetworkView, account_key
+from piebridge.cli.view import NetworkView
 from piebridge.cli.wallet import Call, Wallet
 from piebridge.contracts.loader import load
 from piebridge.crypto import keystore
@@ -71,11 +72,11 @@ class Scene:
 
     def wallet(self, chain_name: str, account: str = "carol") -> Wallet:
         chain = self.view.chain(chain_name)
-        key = account_key(self.view, self.view.network.account(account))
+        key = account_key(self.view.network, self.view.directory, self.view.network.account(account))
         return Wallet(chain.client, key, chain.entry.evm_chain_id)
 
     async def send(self, *calls: Call, account: str = "carol") -> list[SentPacket]:
-        key = account_key(self.view, self.view.network.account(account))
+        key = account_key(self.view.network, self.view.directory, self.view.network.account(account))
         return await sending.send(self.view.chain("chain-1"), key, list(calls))
 
     async def record(self) -> SentPacket:

@@ -3,12 +3,11 @@
 import secrets
 
 from piebridge.chains.jsonrpc import JsonRpcClient
+from piebridge.cli.accounts import account_key, governor_key
 from piebridge.cli.local_network.deploy import check_messages
-from piebridge.cli.view import NetworkView, account_key
+from piebridge.cli.view import NetworkView
 from piebridge.cli.wallet import Call, Wallet
 from piebridge.contracts.loader import load
-from piebridge.crypto import keystore
-from piebridge.crypto.keystore import KeyPurpose
 from piebridge.crypto.threshold.signing import sign_single
 from piebridge.protocol_stack.governor_hub_bodies import HUB_WIDE_KINDS, HubBody, Pause, PauseScope, Unpause
 from piebridge.protocol_stack.governor_messages import GovernorMessage, TargetKind
@@ -29,10 +28,7 @@ async def govern(line: CommandLine, chain_name: str, body: HubBody, *, life_cycl
     """
     async with NetworkView.open(line.network_folder) as view:
         network, chain = view.network, view.chain(chain_name)
-        assert network.domain.governor_key_file is not None
-        password = (line.network_folder / "keys" / "password").read_text().strip()
-        path = line.network_folder / network.domain.governor_key_file
-        secret = int.from_bytes(keystore.load(path, KeyPurpose.GOVERNOR, password, dev=True), "big")
+        secret = int.from_bytes(governor_key(network, view.directory), "big")
         domain = 0 if _concerns_whole_hub(body) else network.domain.id
         (last,) = await chain.call(chain.hub, load("Hub"), "counterOf", domain)
         counter = life_cycle if isinstance(body, Pause) else last + 1
@@ -41,7 +37,8 @@ async def govern(line: CommandLine, chain_name: str, body: HubBody, *, life_cycl
         ).signed(lambda digest: sign_single(secret, digest, secrets.token_bytes(32)))
         call = Call(load("Hub").function_data("governor", message.encode()), chain.hub, _GAS)
         async with JsonRpcClient(chain.entry.rpc_url) as client:
-            wallet = Wallet(client, account_key(view, network.account("carol")), chain.entry.evm_chain_id)
+            carrier_key = account_key(network, view.directory, network.account("carol"))
+            wallet = Wallet(client, carrier_key, chain.entry.evm_chain_id)
             check_messages(chain.name, await wallet.execute([call]))
 
 
