@@ -42,6 +42,7 @@ from piebridge.gateway.retry import retry_delays
 from piebridge.gateway.settlement import SettlementCarrier
 from piebridge.gateway.telemetry import Counters, serve_status
 from piebridge.gateway.turns import Turns
+from piebridge.protocol_stack.identifiers import FREE_RELAY
 from piebridge.protocol_stack.relay_messages import RelayTransaction, TransactionKind
 from piebridge.protocol_stack.verification.base import Method
 
@@ -236,6 +237,8 @@ class Gateway:
         for relay in self.connections.relays:  # what was in a block may be in a final one now
             self.forwarder.receive(Recheck(PathKey(Flow.RELAY_TO_HUB.value, registration, relay)), now)
             self.forwarder.receive(Recheck(PathKey(Flow.SETTLE.value, registration, relay)), now)
+            for outbox in (FREE_RELAY, relay):  # what waits for blocks above it may be deep enough now
+                self.forwarder.receive(Recheck(PathKey(Flow.HUB_TO_RELAY.value, registration, relay, outbox)), now)
         self._stirred.set()
 
     def _relay_synced(self, relay: int, destination: int, items: tuple[Item, ...]) -> None:
