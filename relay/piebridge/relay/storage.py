@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from piebridge.crypto.errors import ConfigurationError
+from piebridge.failpoints import reach
 
 
 class SqliteBackend:
@@ -42,6 +43,7 @@ class SqliteBackend:
     def write(self, changes: Mapping[bytes, bytes | None]) -> None:
         """Apply all changes or none; durable when it returns."""
         cursor = self._connection.cursor()
+        reach("relay.storage.before_write")
         cursor.execute("BEGIN IMMEDIATE")
         try:
             cursor.executemany(
@@ -51,10 +53,12 @@ class SqliteBackend:
             cursor.executemany(
                 "DELETE FROM pairs WHERE key = ?", [(k,) for k, value in changes.items() if value is None]
             )
+            reach("relay.storage.before_commit")
             cursor.execute("COMMIT")
         except BaseException:
             cursor.execute("ROLLBACK")
             raise
+        reach("relay.storage.after_write")
 
     def close(self) -> None:
         """Close the file."""
@@ -78,7 +82,9 @@ class SqliteSignedValues:
 
     def put(self, key: bytes, value: bytes) -> None:
         """Write a value; durable when it returns."""
+        reach("relay.endorsement.before_write")
         self._backend.write({key: value})
+        reach("relay.endorsement.after_write")
 
     def close(self) -> None:
         """Close the file."""
