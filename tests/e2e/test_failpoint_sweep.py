@@ -1,9 +1,9 @@
 """Every named failpoint of every process is reached once with packets under way: the process dies there and comes back.
 
-What a gateway does is swept for each of its flows: packets and receipts to the relay chain with the header updates that
-they need, packets and receipts to the hubs, refunds, acknowledgements. Every packet must be final in the end, the oracle
-find nothing, no chain change a block, and all blocks replayed into empty state give the same app hashes. A point that
-was never reached fails the test. `CAMPAIGN_SEED` in the environment replays a run.
+What a gateway does is swept for each of its flows: packets and receipts to the relay chain with the header updates they
+need, packets and receipts to the hubs, refunds, acknowledgements. Every packet must be final in the end, the oracle
+find nothing, no chain change a block, and all blocks replayed into empty state give the same app hashes. A point that was
+never reached fails the test. `CAMPAIGN_SEED` in the environment replays a run.
 """
 
 import asyncio
