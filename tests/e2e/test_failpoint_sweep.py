@@ -2,8 +2,8 @@
 
 What a gateway does is swept for each of its flows: packets and receipts to the relay chain with the header updates they
 need, packets and receipts to the hubs, refunds, acknowledgements. Every packet must be final in the end, the oracle
-find nothing, no chain change a block, and all blocks replayed into empty state give the same app hashes. A point that was
-never reached fails the test. `CAMPAIGN_SEED` in the environment replays a run.
+find nothing, no chain change a block, and all blocks replayed into empty state give the same app hashes. A point that
+was never reached fails the test. `CAMPAIGN_SEED` in the environment replays a run.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""A gateway whose nodes are slow, hang, reset, lie or stand still: nothing wrong is accepted, and the flow goes on after.
+"""A gateway whose nodes are slow, hang, reset, lie or stand still: nothing wrong is accepted, and the flow goes on.
 
 Every connection of the gateway passes a TCP proxy, every `eth_*` call a JSON-RPC proxy behind it. One network for all
 faults; at the end balances of both chains tell whether anything was lost, doubled or invented.
@@ -14,7 +14,6 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from piebridge.gateway.config import GatewayConfig
 from piebridge.gateway.service import Gateway
 from testkit.faults.tcp_proxy import Fault, TcpFaultProxy
 from testkit.gateway_network import TOKENS, GatewayNetwork, eventually
@@ -74,7 +73,7 @@ async def _through(stack: AsyncExitStack, url: str, made: list[TcpFaultProxy]) -
 
 
 async def _behind_proxies(stack: AsyncExitStack, network: GatewayNetwork, directory: Path) -> Setting:
-    honest: GatewayConfig = network.gateway_config(directory)
+    honest = network.gateway_config(directory)
     liars: dict[int, LyingProxy] = {}
     of_chains: list[TcpFaultProxy] = []
     of_relay: list[TcpFaultProxy] = []
@@ -89,12 +88,10 @@ async def _behind_proxies(stack: AsyncExitStack, network: GatewayNetwork, direct
                 cometbft_rpc_urls=tuple([await _through(stack, url, of_chains) for url in chain.cometbft_rpc_urls]),
             )
         )
-    relays = [
-        replace(
-            relay, validator_rpc_urls=tuple([await _through(stack, url, of_relay) for url in relay.validator_rpc_urls])
-        )
-        for relay in honest.relays
-    ]
+    relays = []
+    for relay in honest.relays:
+        urls = [await _through(stack, url, of_relay) for url in relay.validator_rpc_urls]
+        relays.append(replace(relay, validator_rpc_urls=tuple(urls)))
     gateway = Gateway(replace(honest, chains=tuple(chains), relays=tuple(relays), timeout_seconds=2.0))
     await gateway.start()
     stack.push_async_callback(gateway.stop)

@@ -1,7 +1,7 @@
 """A JSON-RPC proxy that lies, freezes, hangs or fails, for tests of whoever must not believe one node.
 
-It stands in front of a real node (or another proxy) and forwards everything but what it was told to change. To lie to one
-client only, give that client a proxy of its own.
+It stands in front of a real node (or another proxy) and forwards everything but what it was told to change. To lie to
+one client only, give that client a proxy of its own.
 """
 
 import asyncio
@@ -122,7 +122,7 @@ class LyingProxy:
             if method == "eth_getBlockByNumber" and params and params[0] == "latest":
                 self.lies += 1
                 return {"jsonrpc": "2.0", "id": call["id"], "result": self._frozen}
-        answer = await self._ask(call)
+        answer: dict[str, Any] = await self._ask(call)
         if method in self._edits and "result" in answer:
             edited = self._edits[method](method, params, json.loads(json.dumps(answer["result"])))
             self.lies += edited != answer["result"]
