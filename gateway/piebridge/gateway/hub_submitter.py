@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from piebridge.chains.endpoint import Fees, ParachainEndpoint, Receipt
 from piebridge.chains.errors import AlreadyKnownError, CallRevertedError, NonceError
 from piebridge.crypto.errors import PermanentChainError, TransientChainError
+from piebridge.failpoints import reach
 from piebridge.gateway.telemetry import Counters
 
 _LOG = logging.getLogger(__name__)
@@ -127,6 +128,7 @@ class HubSubmitter:
             raise
         finally:
             self._under_way -= 1
+        reach("gateway.hub.after_receipt")
         self._counters.add("hub_transactions", chain=self._endpoint.name, succeeded=receipt.succeeded)
         self._counters.add("hub_gas_used", receipt.gas_used, chain=self._endpoint.name)
         if not receipt.succeeded:
@@ -161,8 +163,10 @@ class HubSubmitter:
 
     async def _broadcast(self, flight: _Flight) -> None:
         """Hand over the newest version; an outage is no reason to stop, for the bytes may have arrived."""
+        reach("gateway.hub.before_send")
         try:
             await self._endpoint.send(flight.raw)
+            reach("gateway.hub.after_send")
         except AlreadyKnownError:
             pass
         except NonceError:

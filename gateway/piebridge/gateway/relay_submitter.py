@@ -10,6 +10,7 @@ from piebridge.chains.endpoint import RelayEndpoint, RelayTransactionResult
 from piebridge.chains.errors import AlreadyKnownError, TransactionRefusedError
 from piebridge.crypto.errors import TransientChainError
 from piebridge.crypto.hash import sha256
+from piebridge.failpoints import reach
 from piebridge.gateway.telemetry import Counters
 
 _LOG = logging.getLogger(__name__)
@@ -68,6 +69,7 @@ class RelaySubmitter:
         results = []
         for transaction, transaction_hash, (kind, _) in zip(signed, hashes, transactions, strict=True):
             result = await self._wait(transaction, transaction_hash, valid_until)
+            reach("gateway.relay.after_result")
             self._counters.add("relay_transactions", relay=self._endpoint.name, kind=kind, code=result.code)
             if result.code:
                 raise TransactionRefusedError(
@@ -80,10 +82,13 @@ class RelaySubmitter:
         return results
 
     async def _broadcast(self, transaction: bytes) -> bytes:
+        reach("gateway.relay.before_broadcast")
         try:
-            return await self._endpoint.broadcast(transaction)
+            transaction_hash = await self._endpoint.broadcast(transaction)
         except AlreadyKnownError:
             return sha256(transaction)
+        reach("gateway.relay.after_broadcast")
+        return transaction_hash
 
     async def _wait(self, transaction: bytes, transaction_hash: bytes, valid_until: int) -> RelayTransactionResult:
         started = last_sent = self._clock()

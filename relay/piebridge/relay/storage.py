@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from piebridge.crypto.errors import ConfigurationError
+from piebridge.failpoints import reach
 
 _KEYS_PER_STATEMENT = 500
 """Parameters of one statement; SQLite takes 32 766 since 3.32, 999 before."""
@@ -54,6 +55,7 @@ class SqliteBackend:
     def write(self, changes: Mapping[bytes, bytes | None]) -> None:
         """Apply all changes or none; durable when it returns."""
         cursor = self._connection.cursor()
+        reach("relay.storage.before_write")
         cursor.execute("BEGIN IMMEDIATE")
         try:
             cursor.executemany(
@@ -63,10 +65,12 @@ class SqliteBackend:
             cursor.executemany(
                 "DELETE FROM pairs WHERE key = ?", [(k,) for k, value in changes.items() if value is None]
             )
+            reach("relay.storage.before_commit")
             cursor.execute("COMMIT")
         except BaseException:
             cursor.execute("ROLLBACK")
             raise
+        reach("relay.storage.after_write")
 
     def close(self) -> None:
         """Close the file."""
@@ -90,7 +94,9 @@ class SqliteSignedValues:
 
     def put(self, key: bytes, value: bytes) -> None:
         """Write a value; durable when it returns."""
+        reach("relay.endorsement.before_write")
         self._backend.write({key: value})
+        reach("relay.endorsement.after_write")
 
     def close(self) -> None:
         """Close the file."""
