@@ -111,6 +111,7 @@ def _chain(chain: ParachainPlan, addresses: Addresses, engine: Engine) -> ChainE
             ApplicationEntry(TOKEN, "token", to_checksum_address(addresses.token)),
             ApplicationEntry(RECORD_NOTARY, "record-notary", to_checksum_address(addresses.record_notary)),
         ),
+        message_board=to_checksum_address(addresses.message_board),
         log_file=_log(chain.nodes[0].name if chain.nodes else chain.name),
         engine=engine.value if embedded else None,
         rpc_urls=chain.rpc_urls,

@@ -28,9 +28,7 @@ async def caught_up(network: NetworkFile, process: ProcessEntry, directory: Path
         heights = await asyncio.gather(*(_status(clients[url]) for url in others))
         goal = max((status.height for status in heights if status is not None), default=0)
         deadline = time.monotonic() + CAUGHT_UP_TIMEOUT_SECONDS
-        while not all(
-            [_is_there(await _status(clients[url]), goal) for url in own]
-        ):
+        while not all([_is_there(await _status(clients[url]), goal) for url in own]):
             words = processes.tail(directory, process)
             if not processes.is_running(process):
                 raise ConfigurationError(f"{process.name} ended after its restart; its log says:\n{words}")
