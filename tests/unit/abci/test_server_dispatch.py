@@ -27,9 +27,8 @@ from piebridge.abci.messages import (
 )
 from piebridge.abci.server.dispatch import Dispatcher
 from piebridge.abci.server.errors import ApplicationFailedError, IncompatibleNodeError, RequestError
-from piebridge.abci.server.fail_points import NAMES, VARIABLE, from_environment
 from piebridge.abci.server.schema import METHODS, message_class
-from piebridge.crypto.errors import ConfigurationError
+from piebridge.failpoints import ABCI
 from testkit.abci_client import request, response, timestamp
 from testkit.validators import validator_keys
 
@@ -273,30 +272,10 @@ def test_whatever_the_application_raises_is_its_failure() -> None:
         ask(Failing(), "check_tx", tx=b"x")
 
 
-def test_fail_points_surround_the_two_steps_that_matter() -> None:
+def test_failpoints_lie_between_all_steps() -> None:
     passed: list[str] = []
     dispatcher = Dispatcher(Scripted(), fail_point=passed.append)
+    dispatcher.answer(request("init_chain", time=timestamp(TIME_NS)))
     dispatcher.answer(request("finalize_block", height=1, time=timestamp(TIME_NS)))
     dispatcher.answer(request("commit"))
-    assert tuple(passed) == NAMES
-
-
-def test_the_environment_chooses_the_passage_at_which_the_process_dies() -> None:
-    died: list[None] = []
-    fail_point = from_environment({VARIABLE: "before_commit:2"}, lambda: died.append(None))
-    for place in ("before_commit", "after_commit", "before_finalize_block"):
-        fail_point(place)
-    assert died == []
-    fail_point("before_commit")
-    assert died == [None]
-    fail_point("before_commit")
-    assert died == [None], "once is enough"
-    from_environment({})("before_commit")
-
-
-@pytest.mark.parametrize(
-    "text", ["", "before_commit", "before_commit:0", "before_commit:-1", "elsewhere:1", "after_commit:x"]
-)
-def test_a_wrong_fail_point_is_refused(text: str) -> None:
-    with pytest.raises(ConfigurationError, match=VARIABLE):
-        from_environment({VARIABLE: text})
+    assert tuple(passed) == ABCI

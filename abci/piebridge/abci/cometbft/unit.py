@@ -21,7 +21,6 @@ from piebridge.abci.cometbft.process import NodeProcess
 from piebridge.abci.cometbft.rpc import NodeRpc
 from piebridge.abci.embedded.genesis import GenesisDocument
 from piebridge.abci.embedded.keys import ValidatorKey
-from piebridge.abci.server import fail_points
 from piebridge.abci.server.dispatch import Dispatcher, QueryHandler
 from piebridge.abci.server.server import AbciServer
 
@@ -72,12 +71,11 @@ class CometBftUnit:
         self._lock = HomeLock(home)
         try:
             self._home.write(settings, genesis, key, node_key_seed)
-            fail_point = fail_points.from_environment()
         except BaseException:
             self._lock.release()
             raise
         self._genesis = genesis
-        self._server = AbciServer(Dispatcher(application, query_handler, fail_point))
+        self._server = AbciServer(Dispatcher(application, query_handler))
         self._environment = dict(environment or {})
         self._ready_timeout_seconds = ready_timeout_seconds
         self._process: NodeProcess | None = None

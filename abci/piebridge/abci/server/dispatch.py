@@ -13,8 +13,8 @@ from piebridge.abci.application import Application
 from piebridge.abci.messages import QueryRequest, QueryResponse
 from piebridge.abci.server import codec
 from piebridge.abci.server.errors import ApplicationFailedError, IncompatibleNodeError, RequestError
-from piebridge.abci.server.fail_points import FailPoint, no_fail_point
 from piebridge.abci.server.schema import message_class
+from piebridge.failpoints import reach
 
 ABCI_VERSION = "2."
 """How the version that a node tells must begin."""
@@ -32,14 +32,14 @@ class Dispatcher:
         self,
         application: Application,
         query_handler: QueryHandler | None = None,
-        fail_point: FailPoint = no_fail_point,
+        fail_point: Callable[[str], None] = reach,
     ) -> None:
         """Answer for one application.
 
         Args:
             application: the application.
             query_handler: answers Query; the application does where None.
-            fail_point: called before and after FinalizeBlock and Commit.
+            fail_point: called with a name of ``failpoints.ABCI`` at every step that a crash could separate.
         """
         self._application = application
         self._query_handler = query_handler or application.query
@@ -96,7 +96,9 @@ class Dispatcher:
         return codec.info_response(self._application.info())
 
     def _init_chain(self, message: Any) -> Any:  # noqa: ANN401
-        return codec.init_chain_response(self._application.init_chain(codec.init_chain_request(message)))
+        response = self._application.init_chain(codec.init_chain_request(message))
+        self._fail_point("abci.after_init_chain")
+        return codec.init_chain_response(response)
 
     def _query(self, message: Any) -> Any:  # noqa: ANN401
         return codec.query_response(self._query_handler(codec.query_request(message)))
@@ -113,15 +115,15 @@ class Dispatcher:
         return codec.process_proposal_response(self._application.process_proposal(request))
 
     def _finalize_block(self, message: Any) -> Any:  # noqa: ANN401
-        self._fail_point("before_finalize_block")
+        self._fail_point("abci.before_finalize_block")
         response = self._application.finalize_block(codec.finalize_block_request(message))
-        self._fail_point("after_finalize_block")
+        self._fail_point("abci.after_finalize_block")
         return codec.finalize_block_response(response)
 
     def _commit(self, message: Any) -> Any:  # noqa: ANN401
-        self._fail_point("before_commit")
+        self._fail_point("abci.before_commit")
         response = self._application.commit()
-        self._fail_point("after_commit")
+        self._fail_point("abci.after_commit")
         return codec.commit_response(response.retain_height)
 
 
