@@ -89,6 +89,7 @@ RestartsOption = Annotated[
     int,
     typer.Option(
         "--restarts",
+        envvar="PIEBRIDGE_RESTARTS",
         min=0,
         help="How often in ten minutes the node is started again after it ended unasked.",
         rich_help_panel=_COMETBFT,
