@@ -3,7 +3,8 @@
 import os
 import sys
 from collections.abc import Callable
-from importlib import import_module
+from importlib import import_module, metadata
+from typing import Annotated
 
 import typer
 
@@ -49,7 +50,14 @@ def build(word: str | None = None) -> typer.Typer:
     )
 
     # A callback, so that a group stays a word of its own where it is the only one; its text would replace the help.
-    app.callback()(lambda: None)
+    @app.callback()
+    def before_every_command(
+        version: Annotated[
+            bool, typer.Option("--version", help="Print the version and leave.", is_eager=True, callback=_tell_version)
+        ] = False,
+    ) -> None:
+        pass
+
     for name, path in _GROUPS.items():
         if word in _GROUPS and name != word:
             continue
@@ -59,6 +67,15 @@ def build(word: str | None = None) -> typer.Typer:
         else:
             app.command(name)(getattr(module, name))
     return app
+
+
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        try:
+            output.say(f"piebridge {metadata.version('piebridge')}")
+        except metadata.PackageNotFoundError:
+            output.say("piebridge, run from its sources without having been installed")
+        raise typer.Exit
 
 
 def run(command: Callable[[], object]) -> int:

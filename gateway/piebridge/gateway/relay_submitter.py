@@ -35,6 +35,7 @@ class RelaySubmitter:
         rebroadcast_seconds: float = 5.0,
         give_up_seconds: float = 75.0,
         clock: Callable[[], float] = time.monotonic,
+        salt: Callable[[], int] = lambda: secrets.randbits(64),
     ) -> None:
         """Use a relay chain; times as for :class:`piebridge.gateway.hub_submitter.SubmitterTimes`."""
         self._endpoint = endpoint
@@ -44,6 +45,7 @@ class RelaySubmitter:
         self._rebroadcast_seconds = rebroadcast_seconds
         self._give_up_seconds = give_up_seconds
         self._clock = clock
+        self._salt = salt
 
     async def submit(self, kind: int, body: bytes) -> RelayTransactionResult:
         """Send one transaction and wait until it is in a block.
@@ -62,7 +64,7 @@ class RelaySubmitter:
             TransientChainError: one is in no block after the longest wait.
         """
         valid_until = await self._endpoint.latest_height() + VALID_HEIGHTS
-        signed = [self._sign(kind, body, valid_until, secrets.randbits(64)) for kind, body in transactions]
+        signed = [self._sign(kind, body, valid_until, self._salt()) for kind, body in transactions]
         hashes = [await self._broadcast(transaction) for transaction in signed]
         results = []
         for transaction, transaction_hash, (kind, _) in zip(signed, hashes, transactions, strict=True):

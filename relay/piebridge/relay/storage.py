@@ -1,11 +1,14 @@
 """Backends on disk: SQLite files in the directory of one relay chain. IO; the application sees only the port."""
 
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from piebridge.crypto.errors import ConfigurationError
 from piebridge.failpoints import reach
+
+_KEYS_PER_STATEMENT = 500
+"""Parameters of one statement; SQLite takes 32 766 since 3.32, 999 before."""
 
 
 class SqliteBackend:
@@ -31,6 +34,15 @@ class SqliteBackend:
         """Return the value of ``key``, or None."""
         row = self._connection.execute("SELECT value FROM pairs WHERE key = ?", (key,)).fetchone()
         return None if row is None else bytes(row[0])
+
+    def get_many(self, keys: Sequence[bytes]) -> Mapping[bytes, bytes]:
+        """Return the values of those of the ``keys`` that are there."""
+        found: dict[bytes, bytes] = {}
+        for start in range(0, len(keys), _KEYS_PER_STATEMENT):
+            part = keys[start : start + _KEYS_PER_STATEMENT]
+            marks = ",".join("?" * len(part))
+            found.update(self._connection.execute(f"SELECT key, value FROM pairs WHERE key IN ({marks})", part))
+        return found
 
     def items(self, prefix: bytes) -> Iterable[tuple[bytes, bytes]]:
         """Return all pairs whose key starts with ``prefix`` (not empty, last byte below 255), in order of the keys."""

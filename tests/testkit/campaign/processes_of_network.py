@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import shutil
-import socket
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
@@ -16,9 +15,8 @@ from piebridge.cli.local_network.plan import ParachainKind, Wishes
 from piebridge.cli.local_network.up import up
 from piebridge.cli.network_file import NetworkFile, ProcessEntry
 from piebridge.cli.progress import SilentProgress
+from testkit.ports import free_port_base
 
-PORTS = range(26_000, 29_000, 60)
-"""First ports that campaigns may use; each network takes fewer than 60."""
 READY_SECONDS = 60.0
 """How long a process may take until it serves."""
 _POLL_SECONDS = 0.1
@@ -143,7 +141,8 @@ async def start_network(
     directory: Path, kind: ParachainKind, *, parachains: int = 2, gateways: int = 2
 ) -> CampaignNetwork:
     """Start a network for a test, which has to stop it however the test ends."""
-    wishes = Wishes(parachains=parachains, parachain_kind=kind, gateways=gateways, port_base=free_ports())
+    wishes = Wishes(parachains=parachains, parachain_kind=kind, gateways=gateways)
+    wishes = replace(wishes, port_base=free_port_base(wishes))
     return CampaignNetwork(await up(wishes, directory, SilentProgress()), directory)
 
 
@@ -157,26 +156,8 @@ async def campaign_network(directory: Path, kind: ParachainKind) -> AsyncIterato
         network.stop()
 
 
-def free_ports() -> int:
-    """First port of a block in which nothing listens."""
-    for first in PORTS:
-        if all(_is_free(port) for port in range(first, first + PORTS.step)):
-            return first
-    raise AssertionError(f"no free block of ports from {PORTS.start} to {PORTS.stop}")
-
-
 def copy_folder(source: Path, target: Path) -> None:
     """Replace a folder by a copy of another, or by nothing where there is no other."""
     shutil.rmtree(target, ignore_errors=True)
     if source.exists():
         shutil.copytree(source, target)
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
