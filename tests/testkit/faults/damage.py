@@ -148,7 +148,7 @@ def _build_relay(folder: Path) -> Any:  # noqa: ANN401
 
 
 def _examine_relay(folder: Path, truth: Any) -> bool:  # noqa: ANN401
-    """Whatever height it is at: the app hash is that of the height, and the blocks behind it lead to the same others."""
+    """Whatever height it is at: the app hash is that of the height, and what follows leads to the same ones."""
     hashes, world = truth
     backend = SqliteBackend(folder / "state.sqlite")
     try:

@@ -149,7 +149,6 @@ class Sweep:
         while queue:
             death = queue.pop(0)
             if not await self._die(name, death):
-                self._network.kill(name)
                 self.swept.misses[death.step] += 1
                 if self.swept.misses[death.step] < TRIES:
                     queue.append(death)
@@ -165,6 +164,9 @@ class Sweep:
         network.start(name, wrapper=death.wrapper, environment=dict(death.environment))
         status = await network.ends(name, death.seconds)
         if status is None:
+            status = await network.ends(name, 0)  # the very last moment
+        if status is None:
+            network.kill(name)
             return False
         assert status == death.status, f"{name} ended by itself ({status}) before {death.step}: {network.log(name)}"
         under_way = await self._under_way()
