@@ -2,14 +2,18 @@
 
 Nothing in it is needed for safety, and everything in it can be read again from the chains as far back as their nodes
 keep logs. So a damaged file is moved aside and a new one begun, with a warning. SQLite finds damage in the structure of
-the file only; each row therefore carries a checksum, to which the file is held when it is opened: for an entry that reads
-as delivered, or a cursor that has moved on, this gateway would never do anything any more.
+the file only; each row therefore carries a checksum, to which the file is held when it is opened: for an entry that
+reads as delivered, or a cursor that has moved on, this gateway would never do anything any more.
 """
 
 import logging
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
+
+from piebridge.crypto.errors import ConfigurationError
 
 _LOG = logging.getLogger(__name__)
 
@@ -62,6 +66,27 @@ def open_database(path: Path) -> sqlite3.Connection:
         for suffix in ("-wal", "-shm"):
             path.with_name(path.name + suffix).unlink(missing_ok=True)
         return _open(path)
+
+
+@contextmanager
+def typed_database_errors(directory: Path) -> Iterator[None]:
+    """Turn what SQLite raised in some task of a program into an error that says what to do.
+
+    Raises:
+        ConfigurationError: the database cannot be read or written any more.
+    """
+    try:
+        yield
+    except ExceptionGroup as group:
+        if (failed := group.subgroup(sqlite3.DatabaseError)) is None:
+            raise
+        first: BaseException = failed
+        while isinstance(first, ExceptionGroup):
+            first = first.exceptions[0]
+        raise ConfigurationError(
+            f"stopped, because the gateway's database in {directory} fails: {first}; make room if the disk is full, "
+            "and start again"
+        ) from group
 
 
 def prepare(connection: sqlite3.Connection) -> None:

@@ -62,18 +62,27 @@ class CampaignNetwork:
         self.kills[name] = self.kills.get(name, 0) + 1
         self._down.add(name)
 
-    def start(self, name: str, *, wrapper: Sequence[str] = (), environment: Mapping[str, str] | None = None) -> None:
+    def start(
+        self,
+        name: str,
+        *,
+        wrapper: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+        replacing: Mapping[str, str] | None = None,
+    ) -> None:
         """Start a process that does not run, as it was started the first time.
 
         Args:
             name: which.
             wrapper: words before its command: a program that executes it in its own place.
-            environment: variables added to its own, for this life only.
+            environment: variables added to its own.
+            replacing: words of its command that are others. All of these hold for this life only.
         """
         old = self.entry(name)
         assert not processes.is_running(old), f"{name} runs already"
         variables = {**processes.own_environment(), **(environment or {})}
-        new = processes.start(name, old.role, [*wrapper, *old.command], self.directory, variables)
+        command = [*wrapper, *((replacing or {}).get(word, word) for word in old.command)]
+        new = processes.start(name, old.role, command, self.directory, variables)
         new = replace(new, command=old.command)
         entries = tuple(new if entry.name == name else entry for entry in self._network.processes)
         self._network = replace(self._network, processes=entries)
