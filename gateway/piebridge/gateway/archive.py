@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from piebridge.failpoints import reach
+from piebridge.gateway.database import ENTRY_CHECKSUM
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +46,8 @@ class Archive:
         try:
             self._connection.executemany(
                 "INSERT OR IGNORE INTO entries "
-                "(registration, outbox, number, height, form, content, message_id, chain_value) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                "(registration, outbox, number, height, form, content, message_id, chain_value, checksum) "
+                "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, checksum(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0))",
                 [
                     (registration, outbox, e.number, e.height, e.form, e.content, e.message_id, e.chain_value)
                     for e in entries
@@ -95,7 +96,8 @@ class Archive:
         """Note that the far end has entries."""
         reach("gateway.archive.before_mark_done")
         self._connection.executemany(
-            "UPDATE entries SET done = 1 WHERE registration = ? AND outbox = ? AND number = ?",
+            f"UPDATE entries SET done = 1, checksum = {ENTRY_CHECKSUM.replace('done', '1')} "
+            "WHERE registration = ? AND outbox = ? AND number = ?",
             [(registration, outbox, number) for number in numbers],
         )
 

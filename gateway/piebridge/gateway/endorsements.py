@@ -12,7 +12,6 @@ from piebridge.crypto.signature import recover_address
 from piebridge.protocol_stack.endorsement import EndorsementAnswer, EndorsementMethod, EndorsementSet, encode_proof
 from piebridge.protocol_stack.signing import endorsement_digest
 
-
 _LOG = logging.getLogger(__name__)
 
 

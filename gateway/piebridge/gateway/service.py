@@ -21,6 +21,7 @@ from piebridge.gateway.carrier import Carriers
 from piebridge.gateway.config import ChainConfig, GatewayConfig, RelayConfig
 from piebridge.gateway.connections import Connections, HubConnection, RelayConnection
 from piebridge.gateway.cursors import CursorStore
+from piebridge.gateway.database import typed_database_errors
 from piebridge.gateway.forwarder import Effect, Event, Flow, Item, ItemsObserved, PacketForwarder, PathKey, Recheck
 from piebridge.gateway.hub_state import HubState
 from piebridge.gateway.hub_submitter import HubSubmitter
@@ -116,12 +117,14 @@ class Gateway:
         """Wait until the gateway is stopped.
 
         Raises:
+            ConfigurationError: the database cannot be read or written any more.
             ExceptionGroup: a part of the program has failed in a way that it does not know.
         """
         if self._running is not None:
             await asyncio.wait({self._running})
             if not self._running.cancelled():
-                self._running.result()
+                with typed_database_errors(self._config.data_directory):
+                    self._running.result()
 
     async def stop(self) -> None:
         """Stop carrying and close everything; what was under way is found again at the next start."""
