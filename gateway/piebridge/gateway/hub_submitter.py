@@ -15,6 +15,7 @@ from eth_account import Account
 from piebridge.chains.endpoint import Fees, ParachainEndpoint, Receipt
 from piebridge.chains.errors import AlreadyKnownError, CallRevertedError, NonceError
 from piebridge.crypto.errors import PermanentChainError, TransientChainError
+from piebridge.gateway.pulse import Pulse
 from piebridge.gateway.telemetry import Counters
 
 _LOG = logging.getLogger(__name__)
@@ -32,8 +33,8 @@ class OutOfGasError(PermanentChainError):
 class SubmitterTimes:
     """Times of a submitter, seconds."""
 
-    poll_seconds: float = 0.2
-    """Pause between two looks for a receipt."""
+    poll_seconds: float = 0.5
+    """Longest pause between two looks for a receipt; a new block ends it."""
     rebroadcast_seconds: float = 5.0
     """After this, the same bytes are sent again."""
     replace_seconds: float = 15.0
@@ -66,6 +67,7 @@ class HubSubmitter:
         *,
         times: SubmitterTimes | None = None,
         clock: Callable[[], float] = time.monotonic,
+        pulse: Pulse | None = None,
     ) -> None:
         """Use a key on a chain.
 
@@ -76,7 +78,9 @@ class HubSubmitter:
             counters: where to count.
             times: waiting times.
             clock: seconds, never running backwards.
+            pulse: tells of new blocks, so that a receipt is not looked for at intervals alone.
         """
+        self._pulse = pulse or Pulse()
         self._endpoint = endpoint
         self._account = Account.from_key(private_key)
         self._evm_chain_id = evm_chain_id
@@ -92,12 +96,13 @@ class HubSubmitter:
         """Address of the key, 20 bytes."""
         return bytes.fromhex(self._account.address[2:])
 
-    async def submit(self, data: bytes, gas: int) -> Receipt:
+    async def submit(self, data: bytes, gas: int, sent: Callable[[], None] = lambda: None) -> Receipt:
         """Send a call of the hub and wait until it is in a block.
 
         Args:
             data: call data.
             gas: gas limit.
+            sent: called when the node has it; what is sent then comes behind it.
 
         Raises:
             CallRevertedError: it reverted; the message says why, as far as the node tells.
@@ -105,6 +110,7 @@ class HubSubmitter:
             TransientChainError: it is in no block after the longest wait, or its nonce was used by something else.
         """
         flight = await self._send_new(data, gas)
+        sent()
         self._under_way += 1
         try:
             receipt = await self._wait(flight)
@@ -159,7 +165,7 @@ class HubSubmitter:
     async def _wait(self, flight: _Flight) -> Receipt:
         started = last_sent = last_priced = self._clock()
         while True:
-            await asyncio.sleep(self._times.poll_seconds)
+            await self._pulse.wait(self._times.poll_seconds)
             now = self._clock()
             try:
                 receipt = await self._find_receipt(flight)
