@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -275,27 +275,42 @@ def test_the_oracle_finds_every_promise_kept(running: CommandLine) -> None:
 
 def start_up(line: CommandLine) -> "subprocess.Popen[bytes]":
     """Begin to start a network in the foreground and return once its first processes run."""
-    process = subprocess.Popen(
-        command("network", "up", "--dir", line.network_folder, "--port-base", free_port_base()),
-        cwd=line.folder,
-        env={**os.environ, **processes.own_environment()},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    with (line.folder / "up.log").open("wb") as log:
+        process = _up_in_the_foreground(line, log)
     deadline = time.monotonic() + 60
     while len(journal.started_in(line.network_folder)) < 3 and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert process.poll() is None
+    assert process.poll() is None, (line.folder / "up.log").read_text()
     return process
+
+
+def _up_in_the_foreground(line: CommandLine, log: IO[bytes]) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(
+        command("network", "up", "--dir", line.network_folder, "--port-base", free_port_base()),
+        cwd=line.folder,
+        env={**os.environ, **processes.own_environment(), "PYTHONFAULTHANDLER": "1"},
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        start_new_session=True,
+    )
+
+
+def ended(line: CommandLine, process: "subprocess.Popen[bytes]") -> int:
+    """Return the exit code of a start; one that does not end tells where it hangs."""
+    try:
+        return process.wait(60)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGABRT)
+        process.wait(10)
+        raise AssertionError((line.folder / "up.log").read_text()) from None
 
 
 def test_an_interrupted_start_leaves_nothing_running(tmp_path: Path) -> None:
     line = CommandLine(tmp_path)
     up = start_up(line)
     up.send_signal(signal.SIGINT)
-    assert up.wait(30) == 130
+    assert ended(line, up) == 130
     assert journal.running_in(line.network_folder) == []
     assert processes_that_mention(tmp_path) == []
     assert not (line.network_folder / "network.json").exists()

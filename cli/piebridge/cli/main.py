@@ -1,5 +1,6 @@
 """The ``piebridge`` command: one Typer application, a module for each group of commands."""
 
+import os
 import sys
 from collections.abc import Callable
 from importlib import import_module, metadata
@@ -7,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from piebridge import failpoints
 from piebridge.cli import output
 from piebridge.crypto.errors import PieBridgeError, TransientChainError
 
@@ -82,6 +84,7 @@ def run(command: Callable[[], object]) -> int:
     Typer itself answers wrong options (exit code 2) and Ctrl-C, by leaving the program.
     """
     try:
+        failpoints.arm(os.environ)
         command()
     except PieBridgeError as error:
         if "--json" in sys.argv:

@@ -8,6 +8,8 @@ import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from piebridge.failpoints import reach
+
 
 @dataclass(frozen=True, slots=True)
 class ArchivedEntry:
@@ -38,6 +40,7 @@ class Archive:
 
     def add(self, registration: int, outbox: int, entries: Iterable[ArchivedEntry]) -> None:
         """Store entries; one that is there already is left alone."""
+        reach("gateway.archive.before_add")
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             self._connection.executemany(
@@ -49,10 +52,12 @@ class Archive:
                     for e in entries
                 ],
             )
+            reach("gateway.archive.before_commit")
             self._connection.execute("COMMIT")
         except BaseException:
             self._connection.execute("ROLLBACK")
             raise
+        reach("gateway.archive.after_add")
 
     def head(self, registration: int, outbox: int) -> ArchivedEntry | None:
         """Return the newest entry of an outbox."""
@@ -88,6 +93,7 @@ class Archive:
 
     def mark_done(self, registration: int, outbox: int, numbers: Iterable[int]) -> None:
         """Note that the far end has entries."""
+        reach("gateway.archive.before_mark_done")
         self._connection.executemany(
             "UPDATE entries SET done = 1 WHERE registration = ? AND outbox = ? AND number = ?",
             [(registration, outbox, number) for number in numbers],

@@ -10,7 +10,7 @@ from pathlib import Path
 
 _LOG = logging.getLogger(__name__)
 
-_SCHEMA = """
+SCHEMA = """
 CREATE TABLE IF NOT EXISTS cursors (
     name TEXT PRIMARY KEY,
     number INTEGER NOT NULL,
@@ -64,7 +64,7 @@ def _open(path: Path) -> sqlite3.Connection:
         (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         if verdict != "ok":
             raise sqlite3.DatabaseError(verdict)
-        connection.executescript(_SCHEMA)
+        connection.executescript(SCHEMA)
     except BaseException:
         connection.close()
         raise

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import shutil
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -62,16 +62,44 @@ class CampaignNetwork:
         self.kills[name] = self.kills.get(name, 0) + 1
         self._down.add(name)
 
-    def start(self, name: str) -> None:
-        """Start a process that does not run, as it was started the first time."""
+    def start(self, name: str, *, wrapper: Sequence[str] = (), environment: Mapping[str, str] | None = None) -> None:
+        """Start a process that does not run, as it was started the first time.
+
+        Args:
+            name: which.
+            wrapper: words before its command: a program that executes it in its own place.
+            environment: variables added to its own, for this life only.
+        """
         old = self.entry(name)
         assert not processes.is_running(old), f"{name} runs already"
-        new = processes.start(name, old.role, old.command, self.directory, processes.own_environment())
+        variables = {**processes.own_environment(), **(environment or {})}
+        new = processes.start(name, old.role, [*wrapper, *old.command], self.directory, variables)
+        new = replace(new, command=old.command)
         entries = tuple(new if entry.name == name else entry for entry in self._network.processes)
         self._network = replace(self._network, processes=entries)
         network_file.save(self._network, self.directory)
         self.starts[name] += 1
         self._down.discard(name)
+
+    def log_size(self, name: str) -> int:
+        """Bytes that a process has written into its log in all its lives."""
+        return (self.directory / self.entry(name).log_file).stat().st_size
+
+    def log_since(self, name: str, size: int) -> str:
+        """What a process has written since its log had a size."""
+        with (self.directory / self.entry(name).log_file).open("rb") as log:
+            log.seek(size)
+            return log.read().decode(errors="replace")
+
+    async def ends(self, name: str, timeout_seconds: float) -> bool:
+        """Wait until a process has ended by itself; tells whether it has. It may then be started again."""
+        deadline = time.monotonic() + timeout_seconds
+        while self.is_running(name):
+            if time.monotonic() > deadline:
+                return False
+            await asyncio.sleep(_POLL_SECONDS)
+        self._down.add(name)
+        return True
 
     async def serves(self, name: str) -> None:
         """Wait until a gateway or notary answers at its status page."""
