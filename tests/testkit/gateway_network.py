@@ -160,10 +160,12 @@ class Parachain:
         """Send a transaction and wait for it."""
         return await self.receipt(await self.send(sender, to, data, gas=gas))
 
-    async def view(self, artifact: Artifact, to: bytes, function: str, *arguments: object) -> tuple[Any, ...]:
+    async def view(
+        self, artifact: Artifact, to: bytes, function: str, *arguments: object, block: int | None = None
+    ) -> tuple[Any, ...]:
         """Call a function that changes nothing."""
         request = {"to": "0x" + to.hex(), "data": "0x" + artifact.function_data(function, *arguments).hex()}
-        answer = await self.client.call("eth_call", [request, "latest"])
+        answer = await self.client.call("eth_call", [request, "latest" if block is None else hex(block)])
         return artifact.decode_result(function, bytes.fromhex(str(answer)[2:]))
 
     # administration
@@ -234,8 +236,10 @@ class Parachain:
         data = load("RecordNotary").function_data("notarise", DOMAIN, destination, record, value, 0)
         return await self.send("alice", self.record_notary, data)
 
-    async def balance(self, name: str) -> int:
-        (amount,) = await self.view(load("BridgeToken"), self.token, "balanceOf", "0x" + address(name).hex())
+    async def balance(self, name: str, *, block: int | None = None) -> int:
+        """Tokens of somebody, at the newest block or another one."""
+        artifact = load("BridgeToken")
+        (amount,) = await self.view(artifact, self.token, "balanceOf", "0x" + address(name).hex(), block=block)
         return int(amount)
 
     async def record(self, record: bytes) -> tuple[Any, ...]:
@@ -453,7 +457,7 @@ class GatewayNetwork:
             client_kind=ClientKind.COMETBFT if checkpoint else ClientKind.NONE,
             method=chain.method,
             depth=chain.depth,
-            depth_max=16,
+            depth_max=max(16, chain.depth),
             handler_gas_max=HANDLER_GAS_MAX,
             checkpoint=checkpoint,
             notaries=None if checkpoint else self.notary_set,
@@ -462,7 +466,7 @@ class GatewayNetwork:
     async def _administer(self, chain: Parachain) -> None:
         bodies: list[HubBody] = [
             OpenDomain(8_192, 1, 30 * 86_400),
-            Verification(chain.method, 16, 0 if chain.method is Method.SPV else 1),
+            Verification(chain.method, max(16, chain.depth), 0 if chain.method is Method.SPV else 1),
             RegisterApplication(TOKEN, chain.token, Protocols.ATP),
             RegisterApplication(RECORD_NOTARY, chain.record_notary, Protocols.FORWARD),
         ]

@@ -55,6 +55,8 @@ class _Known:
     """Pauses after failures that were this item's own."""
     reason: str = ""
     """Why it is still here, as far as known."""
+    needs_body: bool = False
+    """Whether the far end has skipped it although it has expired by our clock: by the clock there it has not."""
 
 
 @dataclass(slots=True)
@@ -178,7 +180,9 @@ class Path:
         self._kept_allowed = True
         for number in batch.numbers:  # if chain state still says pending afterwards, the batch did not help this item
             if number in self._items:
-                self._postpone(self._items[number], now, "the far end skipped it")
+                known = self._items[number]
+                known.needs_body |= self._has_expired(known.item, now)
+                self._postpone(known, now, "the far end skipped it")
         self._end_batch(now)
         return True
 
@@ -322,12 +326,14 @@ class Path:
         kept_allowed = self._batch.kept_allowed if self._batch else True
         deadline = now + self._settings.effect_timeout_seconds
         self._batch = _Batch(effect_id, deadline, numbers, submitting=True, kept_allowed=kept_allowed)
-        forms = tuple((number, self._form(self._items[number].item, now)) for number in numbers)
+        forms = tuple((number, self._form(self._items[number], now)) for number in numbers)
         return Submit(effect_id, self.key, numbers[0], last, forms, evidence)
 
-    def _form(self, item: Item, now: float) -> int:
-        expired = item.expiry and now >= item.expiry + self._settings.expiry_margin_seconds
-        return FORM_WITHOUT_BODY if expired else FORM_FULL
+    def _form(self, known: _Known, now: float) -> int:
+        return FORM_WITHOUT_BODY if self._has_expired(known.item, now) and not known.needs_body else FORM_FULL
+
+    def _has_expired(self, item: Item, now: float) -> bool:
+        return item.expiry != 0 and now >= item.expiry + self._settings.expiry_margin_seconds
 
     def _end_batch(self, now: float, failure: str = "") -> None:
         batch, self._batch = self._batch, None
