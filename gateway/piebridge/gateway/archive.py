@@ -5,11 +5,15 @@ its bytes. Entries are stored only after they were folded, so each carries its c
 """
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from piebridge.failpoints import reach
 from piebridge.gateway.database import ENTRY_CHECKSUM
+from piebridge.gateway.spans import spans
+
+_SPAN = 1_000
+"""Entries of one look into the database."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,14 @@ class Archive:
         row = self._connection.execute(f"{_SELECT} AND number = ?", (registration, outbox, number)).fetchone()
         return None if row is None else _entry(row)
 
+    def get_many(self, registration: int, outbox: int, numbers: Sequence[int]) -> list[ArchivedEntry]:
+        """Return those of the entries that there are, in order."""
+        wanted = set(numbers)
+        found = (
+            entry for first, last in spans(wanted, _SPAN) for entry in self.between(registration, outbox, first, last)
+        )
+        return [entry for entry in found if entry.number in wanted]
+
     def between(self, registration: int, outbox: int, first: int, last: int) -> list[ArchivedEntry]:
         """Return entries ``first`` to ``last``, as many as there are, in order."""
         rows = self._connection.execute(
@@ -95,11 +107,17 @@ class Archive:
     def mark_done(self, registration: int, outbox: int, numbers: Iterable[int]) -> None:
         """Note that the far end has entries."""
         reach("gateway.archive.before_mark_done")
-        self._connection.executemany(
-            f"UPDATE entries SET done = 1, checksum = {ENTRY_CHECKSUM.replace('done', '1')} "
-            "WHERE registration = ? AND outbox = ? AND number = ?",
-            [(registration, outbox, number) for number in numbers],
-        )
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            self._connection.executemany(
+                f"UPDATE entries SET done = 1, checksum = {ENTRY_CHECKSUM.replace('done', '1')} "
+                "WHERE registration = ? AND outbox = ? AND number = ?",
+                [(registration, outbox, number) for number in numbers],
+            )
+            self._connection.execute("COMMIT")
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
 
     def drop_from(self, registration: int, outbox: int, number: int) -> None:
         """Forget all entries from ``number`` on: the chain turned out to be another."""

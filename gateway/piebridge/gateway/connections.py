@@ -9,6 +9,7 @@ from piebridge.crypto.errors import TransientChainError
 from piebridge.gateway.config import ChainConfig, RelayConfig
 from piebridge.gateway.hub_submitter import HubSubmitter
 from piebridge.gateway.prover import Prover
+from piebridge.gateway.pulse import Pulse
 from piebridge.gateway.relay_reader import Registration, RelayReader
 from piebridge.gateway.relay_submitter import RelaySubmitter
 from piebridge.protocol_stack.transport.outbox import Maker
@@ -27,6 +28,8 @@ class HubConnection:
     """Reads and sends."""
     submitter: HubSubmitter
     """Owns the nonce of the gateway's key there."""
+    pulse: Pulse = field(default_factory=Pulse)
+    """Beats at each new block."""
 
     @property
     def registration(self) -> int:
@@ -51,6 +54,8 @@ class RelayConnection:
     """Typed queries."""
     submitter: RelaySubmitter
     """Sends transactions."""
+    pulse: Pulse = field(default_factory=Pulse)
+    """Beats at each new block."""
     provers: dict[int, Prover] = field(default_factory=dict)
     """Proofs for this relay chain, by the registration of the hub."""
     clock: Callable[[], float] = time.monotonic

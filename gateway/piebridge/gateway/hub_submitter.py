@@ -15,6 +15,7 @@ from piebridge.chains.endpoint import Fees, ParachainEndpoint, Receipt
 from piebridge.chains.errors import AlreadyKnownError, CallRevertedError, NonceError
 from piebridge.crypto.errors import PermanentChainError, TransientChainError
 from piebridge.failpoints import reach
+from piebridge.gateway.pulse import Pulse
 from piebridge.gateway.telemetry import Counters
 
 _LOG = logging.getLogger(__name__)
@@ -32,10 +33,10 @@ class OutOfGasError(PermanentChainError):
 class SubmitterTimes:
     """Times of a submitter, seconds."""
 
-    poll_seconds: float = 0.2
-    """Pause between two looks for a receipt of a hub transaction."""
-    relay_poll_seconds: float = 0.1
-    """Pause between two looks for the result of a relay transaction."""
+    poll_seconds: float = 0.5
+    """Longest pause between two looks for a receipt of a hub transaction; a new block ends it."""
+    relay_poll_seconds: float = 0.5
+    """Longest pause between two looks for the result of a relay transaction; a new block ends it."""
     rebroadcast_seconds: float = 5.0
     """After this, the same bytes are sent again."""
     replace_seconds: float = 15.0
@@ -81,6 +82,7 @@ class HubSubmitter:
         *,
         times: SubmitterTimes | None = None,
         clock: Callable[[], float] = time.monotonic,
+        pulse: Pulse | None = None,
     ) -> None:
         """Use a key on a chain.
 
@@ -91,7 +93,9 @@ class HubSubmitter:
             counters: where to count.
             times: waiting times.
             clock: seconds, never running backwards.
+            pulse: tells of new blocks, so that a receipt is not looked for at intervals alone.
         """
+        self._pulse = pulse or Pulse()
         self._endpoint = endpoint
         self._account = account
         self._evm_chain_id = evm_chain_id
@@ -100,19 +104,20 @@ class HubSubmitter:
         self._clock = clock
         self._sending = asyncio.Lock()
         self._next_nonce: int | None = None
-        self._under_way = 0
+        self._nonces_under_way: set[int] = set()
 
     @property
     def address(self) -> bytes:
         """Address of the key, 20 bytes."""
         return bytes.fromhex(self._account.address[2:])
 
-    async def submit(self, data: bytes, gas: int) -> Receipt:
+    async def submit(self, data: bytes, gas: int, sent: Callable[[], None] = lambda: None) -> Receipt:
         """Send a call of the hub and wait until it is in a block.
 
         Args:
             data: call data.
             gas: gas limit.
+            sent: called when the node has it; what is sent then comes behind it.
 
         Raises:
             CallRevertedError: it reverted; the message says why, as far as the node tells.
@@ -120,14 +125,14 @@ class HubSubmitter:
             TransientChainError: it is in no block after the longest wait, or its nonce was used by something else.
         """
         flight = await self._send_new(data, gas)
-        self._under_way += 1
+        sent()
         try:
             receipt = await self._wait(flight)
         except TransientChainError:
             self._next_nonce = None  # whatever happened, the node knows better
             raise
         finally:
-            self._under_way -= 1
+            self._nonces_under_way.discard(flight.nonce)
         reach("gateway.hub.after_receipt")
         self._counters.add("hub_transactions", chain=self._endpoint.name, succeeded=receipt.succeeded)
         self._counters.add("hub_gas_used", receipt.gas_used, chain=self._endpoint.name)
@@ -153,6 +158,7 @@ class HubSubmitter:
                     self._next_nonce = None
                     raise
                 self._next_nonce = nonce + 1
+                self._nonces_under_way.add(nonce)
                 return flight
             raise TransientChainError(f"{self._endpoint.name}: no nonce was taken") from last
 
@@ -177,7 +183,7 @@ class HubSubmitter:
     async def _wait(self, flight: _Flight) -> Receipt:
         started = last_sent = last_priced = self._clock()
         while True:
-            await asyncio.sleep(self._times.poll_seconds)
+            await self._pulse.wait(self._times.poll_seconds)
             now = self._clock()
             try:
                 receipt = await self._find_receipt(flight)
@@ -193,6 +199,7 @@ class HubSubmitter:
                     await self._replace(flight)
                 elif now - last_sent >= self._times.rebroadcast_seconds:
                     last_sent = now
+                    await self._check_gap(flight)
                     await self._broadcast(flight)
             except NonceError:
                 await self._check_overtaken(flight)
@@ -222,6 +229,15 @@ class HubSubmitter:
             f"{self._endpoint.name}: nonce {flight.nonce} of 0x{self.address.hex()} was used by another transaction: "
             "does another process use this key?"
         )
+
+    async def _check_gap(self, flight: _Flight) -> None:
+        """Find out whether the chain waits for a nonce that nobody will use: its block was reorganised away."""
+        wanted = await self._endpoint.nonce(self.address, pending=True)
+        if wanted < min(self._nonces_under_way, default=flight.nonce):
+            raise _GaveUpError(
+                f"{self._endpoint.name}: the node waits for nonce {wanted} of 0x{self.address.hex()}, which was used "
+                f"before nonce {flight.nonce}: a reorganisation took that transaction out of the chain"
+            )
 
     async def _replace(self, flight: _Flight) -> None:
         current = await self._endpoint.fees()

@@ -28,6 +28,7 @@ from piebridge.gateway.hub_submitter import HubSubmitter
 from piebridge.gateway.hub_to_relay import HubToRelayCarrier
 from piebridge.gateway.listener import HubListener, Synced
 from piebridge.gateway.prover import Prover
+from piebridge.gateway.pulse import Pulse
 from piebridge.gateway.queue import EffectQueue, InProcessQueue
 from piebridge.gateway.reconciler import Reconciler
 from piebridge.gateway.relay_listener import RelayListener
@@ -143,10 +144,11 @@ class Gateway:
             tasks.create_task(self._reconcile_forever())
             for registration, listener in self._hub_listeners.items():
                 hub = self.connections.hubs[registration]
-                tasks.create_task(self._follow(hub.endpoint.name, hub.endpoint.wakes, listener.sync))
+                tasks.create_task(self._follow(hub.endpoint.name, hub.endpoint.wakes, listener.sync, hub.pulse))
             for relay, relay_listener in self._relay_listeners.items():
-                endpoint = self.connections.relays[relay].endpoint
-                tasks.create_task(self._follow(endpoint.name, endpoint.wakes, relay_listener.sync))
+                connection = self.connections.relays[relay]
+                endpoint = connection.endpoint
+                tasks.create_task(self._follow(endpoint.name, endpoint.wakes, relay_listener.sync, connection.pulse))
 
     def health(self) -> dict[str, Any]:
         """Return what operators want to know at a glance."""
@@ -196,23 +198,31 @@ class Gateway:
 
     def _take_finished(self) -> None:
         """Keep in the caches what the chains said is done."""
+        finished: dict[PathKey, list[int]] = {}
         for path, item in self.forwarder.take_finished():
-            self.counters.add("items_done", flow=path.flow_name)
+            finished.setdefault(path, []).append(item.number)
+        for path, numbers in finished.items():
+            self.counters.add("items_done", len(numbers), flow=path.flow_name)
             if path.flow is Flow.HUB_TO_RELAY:
-                self._archive.mark_done(path.registration, path.outbox, [item.number])
+                self._archive.mark_done(path.registration, path.outbox, numbers)
             elif path.flow is Flow.ACKNOWLEDGE:
-                self._relay_listeners[path.relay].finished(path.registration, item.number)
+                self._relay_listeners[path.relay].finished(path.registration, numbers)
             elif path.flow is Flow.SETTLE:
-                self._reconciler.settled(path, item.number)
+                for number in numbers:
+                    self._reconciler.settled(path, number)
 
     # Listening
 
     async def _follow(
-        self, name: str, wakes: Callable[[], AsyncIterator[None]], sync: Callable[[], Awaitable[object]]
+        self,
+        name: str,
+        wakes: Callable[[], AsyncIterator[None]],
+        sync: Callable[[], Awaitable[object]],
+        pulse: Pulse,
     ) -> None:
         """Look at a chain whenever it stirs, and at intervals; wait longer and longer while it fails."""
         woken = asyncio.Event()
-        waker = asyncio.create_task(_wake(wakes, woken))
+        waker = asyncio.create_task(_wake(wakes, woken, pulse))
         delays = retry_delays(0.5, 15.0)
         try:
             while True:
@@ -291,6 +301,7 @@ class Gateway:
 
     def _connect_hub(self, chain: ChainConfig) -> HubConnection:
         endpoint = self._surroundings.parachain(self._config, chain)
+        pulse = Pulse()
         submitter = HubSubmitter(
             endpoint,
             self._surroundings.account(self._config.private_key),
@@ -298,8 +309,9 @@ class Gateway:
             self.counters,
             times=self._surroundings.submitter_times,
             clock=self._monotonic,
+            pulse=pulse,
         )
-        return HubConnection(chain, endpoint, submitter)
+        return HubConnection(chain, endpoint, submitter, pulse)
 
     def _connect_relay(self, relay: RelayConfig, hubs: dict[int, HubConnection]) -> RelayConnection:
         endpoint = self._surroundings.relay(self._config, relay)
@@ -312,10 +324,12 @@ class Gateway:
 
         reader = RelayReader(endpoint)
         times = self._surroundings.submitter_times
+        pulse = Pulse()
         submitter = RelaySubmitter(
             endpoint,
             sign,
             self.counters,
+            pulse=pulse,
             poll_seconds=times.relay_poll_seconds,
             rebroadcast_seconds=times.rebroadcast_seconds,
             give_up_seconds=times.give_up_seconds,
@@ -332,7 +346,7 @@ class Gateway:
             )
             for registration, hub in hubs.items()
         }
-        return RelayConnection(relay, endpoint, reader, submitter, provers, clock=self._monotonic)
+        return RelayConnection(relay, endpoint, reader, submitter, pulse, provers, clock=self._monotonic)
 
     def _hub_listener(self, chain: ChainConfig) -> HubListener:
         registration = chain.registration
@@ -398,6 +412,7 @@ async def run_gateway(config: GatewayConfig) -> None:
         await gateway.stop()
 
 
-async def _wake(wakes: Callable[[], AsyncIterator[None]], woken: asyncio.Event) -> None:
+async def _wake(wakes: Callable[[], AsyncIterator[None]], woken: asyncio.Event, pulse: Pulse) -> None:
     async for _ in wakes():
         woken.set()
+        pulse.beat()

@@ -11,7 +11,7 @@ from pathlib import Path
 import aiohttp
 
 from piebridge.cli import network_file, processes
-from piebridge.cli.local_network.plan import ParachainKind, Wishes
+from piebridge.cli.local_network.plan import Engine, ParachainKind, Wishes
 from piebridge.cli.local_network.up import up
 from piebridge.cli.network_file import NetworkFile, ProcessEntry
 from piebridge.cli.progress import SilentProgress
@@ -62,12 +62,17 @@ class CampaignNetwork:
         self.kills[name] = self.kills.get(name, 0) + 1
         self._down.add(name)
 
+    def read_again(self) -> None:
+        """Take over what a command of another process has written into the network file."""
+        self._network = network_file.load(self.directory)
+
     def start(
         self,
         name: str,
         *,
         wrapper: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
+        keep_file: bool = False,
         replacing: Mapping[str, str] | None = None,
     ) -> None:
         """Start a process that does not run, as it was started the first time.
@@ -76,6 +81,7 @@ class CampaignNetwork:
             name: which.
             wrapper: words before its command: a program that executes it in its own place.
             environment: variables added to its own.
+            keep_file: leave the network file as it is, for a test that has changed it.
             replacing: words of its command that are others. All of these hold for this life only.
         """
         old = self.entry(name)
@@ -86,7 +92,8 @@ class CampaignNetwork:
         new = replace(new, command=old.command)
         entries = tuple(new if entry.name == name else entry for entry in self._network.processes)
         self._network = replace(self._network, processes=entries)
-        network_file.save(self._network, self.directory)
+        if not keep_file:
+            network_file.save(self._network, self.directory)
         self.starts[name] += 1
         self._down.discard(name)
 
@@ -147,10 +154,10 @@ class CampaignNetwork:
 
 
 async def start_network(
-    directory: Path, kind: ParachainKind, *, parachains: int = 2, gateways: int = 2
+    directory: Path, kind: ParachainKind, *, parachains: int = 2, gateways: int = 2, engine: Engine = Engine.EMBEDDED
 ) -> CampaignNetwork:
     """Start a network for a test, which has to stop it however the test ends."""
-    wishes = Wishes(parachains=parachains, parachain_kind=kind, gateways=gateways)
+    wishes = Wishes(parachains=parachains, parachain_kind=kind, gateways=gateways, engine=engine)
     wishes = replace(wishes, port_base=free_port_base(wishes))
     return CampaignNetwork(await up(wishes, directory, SilentProgress()), directory)
 

@@ -161,3 +161,20 @@ async def test_a_nonce_that_somebody_else_used_before_is_read_anew() -> None:
     endpoint.chain.mine()
     assert (await submitter.submit(b"y", 100_000)).succeeded
     assert endpoint.chain.nonce(submitter.address, pending=False) == 3
+
+
+async def test_nonces_that_a_reorganisation_has_freed_are_used_again_soon() -> None:
+    endpoint, submitter, _ = setting(MemoryEndpoint)
+    first = asyncio.create_task(submitter.submit(b"x", 100_000))
+    await asyncio.sleep(0.02)
+    endpoint.chain.mine()
+    assert (await first).succeeded
+    endpoint.chain.reorganise(1)
+    second = asyncio.create_task(submitter.submit(b"y", 100_000))
+    with pytest.raises(TransientChainError, match="reorganisation"):
+        async with asyncio.timeout(TIMES.give_up_seconds / 2):
+            await second
+    third = asyncio.create_task(submitter.submit(b"z", 100_000))
+    await asyncio.sleep(0.05)
+    endpoint.chain.mine()
+    assert (await third).succeeded
