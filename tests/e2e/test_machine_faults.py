@@ -49,6 +49,8 @@ async def test_a_full_disk_stops_a_process_with_a_reason_and_it_goes_on_with_roo
         with small_disk(data_folder(embedded, name), megabytes=64) as disk:
             embedded.start(name)
             await begun.chains_answer()
+            if name.startswith("gateway"):
+                await embedded.serves(name)
             await begun.traffic.send(PACKETS)
             disk.fill()
             if name != "chain-1":
