@@ -88,6 +88,16 @@ def address(name: str) -> bytes:
     return address_of_private_key(key(name))
 
 
+class SkewedClock:
+    """A clock that is ahead of this machine's, or behind."""
+
+    def __init__(self) -> None:
+        self.ahead_seconds = 0.0
+
+    def __call__(self) -> int:
+        return time.time_ns() + int(self.ahead_seconds * 10**9)
+
+
 class MemorySigned:
     """What an endorser has signed."""
 
@@ -215,10 +225,20 @@ class Parachain:
     # what users do and see
 
     async def transfer(
-        self, destination: int, amount: int, *, relay: int, recipient: bytes | None = None, lifetime_seconds: int = 600
+        self,
+        destination: int,
+        amount: int,
+        *,
+        relay: int,
+        recipient: bytes | None = None,
+        lifetime_seconds: int = 600,
+        now: int | None = None,
     ) -> bytes:
-        """Send tokens of alice to bob on another chain; return the transaction's hash."""
-        now = await self.time()
+        """Send tokens of alice to bob on another chain; return the transaction's hash.
+
+        The lifetime is counted from `now`, or else from this chain's time.
+        """
+        now = await self.time() if now is None else now
         data = load("BridgeToken").function_data(
             "transferRemote",
             DOMAIN,
@@ -297,6 +317,8 @@ class GatewayNetwork:
         self.notary_urls: list[str] = []
         """Set by tests that start notaries, once the hubs are deployed."""
         self._genesis_hashes: dict[int, bytes] = {}
+        self.clocks: dict[str, SkewedClock] = {}
+        """Clock of each chain of this process: `chain 1`, `relay 1` ..."""
 
     async def __aenter__(self) -> "GatewayNetwork":
         try:
@@ -367,7 +389,8 @@ class GatewayNetwork:
             [item.public_key for item in keys],
             evm_genesis(31_000 + number, alloc),
         )
-        node = EvmNode(None, document, keys, [0], 0, block_interval_seconds=0.5)
+        clock = self.clocks[f"chain {number}"] = SkewedClock()
+        node = EvmNode(None, document, keys, [0], 0, block_interval_seconds=0.5, now_ns=clock)
         await node.start()
         self._stack.push_async_callback(node.stop)
         url = node.eth_address
@@ -419,6 +442,7 @@ class GatewayNetwork:
         )
         document = genesis.document(time.time_ns() - 10**9)
         self._genesis_hashes[relay] = sha256(document)
+        clock = self.clocks[f"relay {relay}"] = SkewedClock()
         application = RelayApplication(MemoryBackend())
         handlers = [ValidatorQueries(application, EndorsementSigner(item, MemorySigned())) for item in endorsers]
         node = EmbeddedNode(
@@ -429,6 +453,7 @@ class GatewayNetwork:
             [0] * self._validator_count,
             handlers,
             block_interval_seconds=0.2,
+            now_ns=clock,
         )
         await node.start()
         self._stack.push_async_callback(node.stop)

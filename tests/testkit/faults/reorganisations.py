@@ -60,6 +60,7 @@ class Reorganisations:
         Raises:
             AssertionError: something of an unfinal block took effect, or something was lost or doubled.
         """
+        await self._mined(self._source, self._depth + 1)  # so that the deepest block that is read has the contracts
         watch = asyncio.create_task(self._watch())
         try:
             for number in range(rounds):
