@@ -211,6 +211,26 @@ def test_an_expired_packet_goes_without_its_body() -> None:
     assert submit.forms == ((1, FORM_WITHOUT_BODY), (2, FORM_FULL)), "a margin of 5 s for clocks that differ"
 
 
+def test_a_packet_that_has_expired_here_and_not_at_the_far_end_goes_again_with_its_body() -> None:
+    forwarder = PacketForwarder(SETTINGS)
+    observe(forwarder, RELAY_PATH, 1, expiry=1_000, now=1_010)
+    answer_check(forwarder, 1_010)
+    authenticate = only(forwarder.effects(1_020))
+    forwarder.receive(Authenticated(authenticate.id, 1, b""), 1_020)
+    submit = only(forwarder.effects(1_020))
+    assert isinstance(submit, Submit)
+    assert submit.forms == ((1, FORM_WITHOUT_BODY),)
+    forwarder.receive(Submitted(submit.id), 1_020)
+
+    answer_check(forwarder, 1_021)  # still pending: the clock there is behind
+    authenticate = only(forwarder.effects(1_031))
+    forwarder.receive(Authenticated(authenticate.id, 1, b""), 1_031)
+
+    submit = only(forwarder.effects(1_031))
+    assert isinstance(submit, Submit)
+    assert submit.forms == ((1, FORM_FULL),)
+
+
 def test_a_refused_batch_is_proven_anew_then_halved_until_one_item_is_to_blame() -> None:
     forwarder = PacketForwarder(SETTINGS)
     observe(forwarder, HUB_PATH, 1, 2, 3, 4)

@@ -57,6 +57,8 @@ class _Known:
     """Pauses after failures that were this item's own."""
     reason: str = ""
     """Why it is still here, as far as known."""
+    needs_body: bool = False
+    """Whether the far end has skipped it although it has expired by our clock: by the clock there it has not."""
 
 
 @dataclass(slots=True)
@@ -189,7 +191,9 @@ class Path:
         self._kept_allowed = True
         for number in batch.numbers:  # if chain state still says pending afterwards, the batch did not help this item
             if number in self._items:
-                self._postpone(self._items[number], now, "the far end skipped it")
+                known = self._items[number]
+                known.needs_body |= self._has_expired(known.item, now)
+                self._postpone(known, now, "the far end skipped it")
         self._end_batch(batch, now)
         return True
 
@@ -373,12 +377,14 @@ class Path:
         batch.deadline = now + self._settings.effect_timeout_seconds
         for other in (batch, *behind):
             self._batches[other.effect_id] = other
-        forms = tuple((number, self._form(self._items[number].item, now)) for number in batch.numbers)
+        forms = tuple((number, self._form(self._items[number], now)) for number in batch.numbers)
         return Submit(effect_id, self.key, batch.numbers[0], last, forms, evidence)
 
-    def _form(self, item: Item, now: float) -> int:
-        expired = item.expiry and now >= item.expiry + self._settings.expiry_margin_seconds
-        return FORM_WITHOUT_BODY if expired else FORM_FULL
+    def _form(self, known: _Known, now: float) -> int:
+        return FORM_WITHOUT_BODY if self._has_expired(known.item, now) and not known.needs_body else FORM_FULL
+
+    def _has_expired(self, item: Item, now: float) -> bool:
+        return item.expiry != 0 and now >= item.expiry + self._settings.expiry_margin_seconds
 
     def _end_batch(self, batch: _Batch, now: float, failure: str = "") -> None:
         del self._batches[batch.effect_id]
