@@ -8,6 +8,8 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from piebridge.failpoints import reach
+from piebridge.gateway.database import ENTRY_CHECKSUM
 from piebridge.gateway.spans import spans
 
 _SPAN = 1_000
@@ -43,21 +45,24 @@ class Archive:
 
     def add(self, registration: int, outbox: int, entries: Iterable[ArchivedEntry]) -> None:
         """Store entries; one that is there already is left alone."""
+        reach("gateway.archive.before_add")
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             self._connection.executemany(
                 "INSERT OR IGNORE INTO entries "
-                "(registration, outbox, number, height, form, content, message_id, chain_value) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                "(registration, outbox, number, height, form, content, message_id, chain_value, checksum) "
+                "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, checksum(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0))",
                 [
                     (registration, outbox, e.number, e.height, e.form, e.content, e.message_id, e.chain_value)
                     for e in entries
                 ],
             )
+            reach("gateway.archive.before_commit")
             self._connection.execute("COMMIT")
         except BaseException:
             self._connection.execute("ROLLBACK")
             raise
+        reach("gateway.archive.after_add")
 
     def head(self, registration: int, outbox: int) -> ArchivedEntry | None:
         """Return the newest entry of an outbox."""
@@ -101,10 +106,12 @@ class Archive:
 
     def mark_done(self, registration: int, outbox: int, numbers: Iterable[int]) -> None:
         """Note that the far end has entries."""
+        reach("gateway.archive.before_mark_done")
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             self._connection.executemany(
-                "UPDATE entries SET done = 1 WHERE registration = ? AND outbox = ? AND number = ?",
+                f"UPDATE entries SET done = 1, checksum = {ENTRY_CHECKSUM.replace('done', '1')} "
+                "WHERE registration = ? AND outbox = ? AND number = ?",
                 [(registration, outbox, number) for number in numbers],
             )
             self._connection.execute("COMMIT")

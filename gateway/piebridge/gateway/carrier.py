@@ -4,6 +4,7 @@ import logging
 from typing import Protocol
 
 from piebridge.crypto.errors import PermanentChainError, PieBridgeError, TransientChainError
+from piebridge.failpoints import reach
 from piebridge.gateway.forwarder import (
     Authenticate,
     Authenticated,
@@ -51,6 +52,7 @@ class Carriers:
         """Carry an effect out; whatever goes wrong is an event too."""
         carrier = self._carriers[effect.path.flow]
         flow, kind = effect.path.flow_name, type(effect).__name__.lower()
+        reach(f"gateway.{flow}.before_{kind}")
         try:
             event = await _carry_out(carrier, effect)
         except PieBridgeError as error:
@@ -65,6 +67,7 @@ class Carriers:
                 extra={"path": str(effect.path), "effect": effect.id, "kind": type(error).__name__},
             )
             return Failed(effect.id, str(error), permanent=permanent and _is_about_the_batch(error))
+        reach(f"gateway.{flow}.after_{kind}")
         self._counters.add("effects_done", flow=flow, effect=kind)
         if isinstance(effect, Submit):
             self._counters.add("items_carried", len(effect.forms), flow=flow)

@@ -1,6 +1,7 @@
 """The chains of a gateway, each with what is needed to read it and to write to it."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from piebridge.chains.endpoint import ParachainEndpoint, RelayEndpoint
@@ -57,6 +58,8 @@ class RelayConnection:
     """Beats at each new block."""
     provers: dict[int, Prover] = field(default_factory=dict)
     """Proofs for this relay chain, by the registration of the hub."""
+    clock: Callable[[], float] = time.monotonic
+    """Seconds, never running backwards."""
     _registrations: dict[int, tuple[float, Registration | None]] = field(default_factory=dict)
 
     @property
@@ -67,7 +70,7 @@ class RelayConnection:
     async def registration(self, registration: int) -> Registration | None:
         """Return how this relay chain knows a hub, at most ten seconds old; None if it does not."""
         kept = self._registrations.get(registration)
-        now = time.monotonic()
+        now = self.clock()
         if kept is None or now - kept[0] > _REGISTRATION_SECONDS:
             kept = (now, await self.reader.registration(registration))
             self._registrations[registration] = kept

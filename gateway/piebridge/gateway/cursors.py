@@ -3,6 +3,8 @@
 import sqlite3
 from dataclasses import dataclass
 
+from piebridge.failpoints import reach
+
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
@@ -28,11 +30,12 @@ class CursorStore:
 
     def save(self, name: str, cursor: Cursor) -> None:
         """Keep a cursor in place of the one before."""
+        reach("gateway.cursor.before_save")
         self._connection.execute(
-            "INSERT INTO cursors (name, number, hash) VALUES (?, ?, ?) "
-            "ON CONFLICT (name) DO UPDATE SET number = excluded.number, hash = excluded.hash",
+            "INSERT OR REPLACE INTO cursors (name, number, hash, checksum) VALUES (?1, ?2, ?3, checksum(?1, ?2, ?3))",
             (name, cursor.number, cursor.hash),
         )
+        reach("gateway.cursor.after_save")
 
     def drop(self, name: str) -> None:
         """Forget a cursor."""

@@ -7,6 +7,7 @@ from piebridge.chains.errors import CallRevertedError
 from piebridge.chains.evm.hub import receive_range_data
 from piebridge.crypto.errors import PermanentChainError, TransientChainError, VerificationError
 from piebridge.crypto.hash import keccak256
+from piebridge.failpoints import reach
 from piebridge.gateway.batching import GasModel, LearnedGas, reshaped
 from piebridge.gateway.connections import Connections
 from piebridge.gateway.endorsements import collect_endorsement
@@ -44,9 +45,11 @@ class RelayToHubCarrier:
     async def authenticate(self, effect: Authenticate) -> tuple[int, bytes]:
         """Collect the endorsement of the last wanted entry."""
         relay, path = self._connections.relays[effect.path.relay], effect.path
+        reach("gateway.endorsement.before_collect")
         endorsement = await collect_endorsement(
             relay.endpoint, self._connections.domain, path.relay, path.registration, effect.at_least
         )
+        reach("gateway.endorsement.after_collect")
         return effect.at_least, endorsement.value + endorsement.encoded
 
     async def submit(self, effect: Submit) -> None:

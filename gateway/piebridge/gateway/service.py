@@ -8,13 +8,10 @@ state.
 import asyncio
 import contextlib
 import logging
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from piebridge.chains.endpoint import Block
-from piebridge.chains.evm import EvmEndpoint
-from piebridge.chains.relay import CometBftRelayEndpoint
 from piebridge.crypto.errors import PieBridgeError, TransientChainError
 from piebridge.crypto.signature import sign_recoverable
 from piebridge.gateway.acknowledgement import AcknowledgementCarrier
@@ -24,13 +21,12 @@ from piebridge.gateway.carrier import Carriers
 from piebridge.gateway.config import ChainConfig, GatewayConfig, RelayConfig
 from piebridge.gateway.connections import Connections, HubConnection, RelayConnection
 from piebridge.gateway.cursors import CursorStore
-from piebridge.gateway.database import open_database
+from piebridge.gateway.database import typed_database_errors
 from piebridge.gateway.forwarder import Effect, Event, Flow, Item, ItemsObserved, PacketForwarder, PathKey, Recheck
 from piebridge.gateway.hub_state import HubState
 from piebridge.gateway.hub_submitter import HubSubmitter
 from piebridge.gateway.hub_to_relay import HubToRelayCarrier
 from piebridge.gateway.listener import HubListener, Synced
-from piebridge.gateway.notary_client import NotaryClient
 from piebridge.gateway.prover import Prover
 from piebridge.gateway.pulse import Pulse
 from piebridge.gateway.queue import EffectQueue, InProcessQueue
@@ -41,8 +37,10 @@ from piebridge.gateway.relay_submitter import RelaySubmitter
 from piebridge.gateway.relay_to_hub import RelayToHubCarrier
 from piebridge.gateway.retry import retry_delays
 from piebridge.gateway.settlement import SettlementCarrier
+from piebridge.gateway.surroundings import Surroundings
 from piebridge.gateway.telemetry import Counters, serve_status
 from piebridge.gateway.turns import Turns
+from piebridge.protocol_stack.identifiers import FREE_RELAY
 from piebridge.protocol_stack.relay_messages import RelayTransaction, TransactionKind
 from piebridge.protocol_stack.verification.base import Method
 
@@ -55,24 +53,29 @@ _LOG = logging.getLogger(__name__)
 class Gateway:
     """A gateway with its chains, ready to :meth:`start`."""
 
-    def __init__(self, config: GatewayConfig, queue: EffectQueue | None = None) -> None:
+    def __init__(
+        self, config: GatewayConfig, queue: EffectQueue | None = None, surroundings: Surroundings | None = None
+    ) -> None:
         """Put the parts together; nothing is sent yet.
 
         Args:
             config: addresses, key, folder.
             queue: where effects wait; within this process unless told.
+            surroundings: clocks, randomness, database, endpoints; those of this machine unless told.
 
         Raises:
             ConfigurationError: an address or key is malformed.
         """
         self._config = config
         self.counters = Counters()
-        self._database = open_database(config.data_directory / "gateway.sqlite3")
+        self._surroundings = surroundings or Surroundings()
+        self._monotonic = self._surroundings.monotonic
+        self._database = self._surroundings.database(config)
         self._archive = Archive(self._database)
         self._cursors = CursorStore(self._database)
         self.forwarder = PacketForwarder(config.forwarder)
         self._queue = queue or InProcessQueue()
-        self._started = time.time() - time.monotonic()
+        self._started = self._surroundings.unix_time() - self._monotonic()
         self._stirred = asyncio.Event()
         self._gas_model = GasModel()
         self.connections = self._connect()
@@ -115,12 +118,14 @@ class Gateway:
         """Wait until the gateway is stopped.
 
         Raises:
+            ConfigurationError: the database cannot be read or written any more.
             ExceptionGroup: a part of the program has failed in a way that it does not know.
         """
         if self._running is not None:
             await asyncio.wait({self._running})
             if not self._running.cancelled():
-                self._running.result()
+                with typed_database_errors(self._config.data_directory):
+                    self._running.result()
 
     async def stop(self) -> None:
         """Stop carrying and close everything; what was under way is found again at the next start."""
@@ -147,7 +152,7 @@ class Gateway:
 
     def health(self) -> dict[str, Any]:
         """Return what operators want to know at a glance."""
-        now = time.monotonic()
+        now = self._monotonic()
         silent = {name: round(now - seen, 1) for name, seen in self._last_look.items() if now - seen > _SILENT_SECONDS}
         return {
             "healthy": bool(self._last_look) and not silent,
@@ -223,7 +228,7 @@ class Gateway:
             while True:
                 try:
                     await sync()
-                    self._last_look[name] = time.monotonic()
+                    self._last_look[name] = self._monotonic()
                     delays = retry_delays(0.5, 15.0)
                     pause = self._config.poll_seconds
                 except PieBridgeError as error:
@@ -246,6 +251,8 @@ class Gateway:
         for relay in self.connections.relays:  # what was in a block may be in a final one now
             self.forwarder.receive(Recheck(PathKey(Flow.RELAY_TO_HUB.value, registration, relay)), now)
             self.forwarder.receive(Recheck(PathKey(Flow.SETTLE.value, registration, relay)), now)
+            for outbox in (FREE_RELAY, relay):  # what waits for blocks above it may be deep enough now
+                self.forwarder.receive(Recheck(PathKey(Flow.HUB_TO_RELAY.value, registration, relay, outbox)), now)
         self._stirred.set()
 
     def _relay_synced(self, relay: int, destination: int, items: tuple[Item, ...]) -> None:
@@ -293,26 +300,21 @@ class Gateway:
         return Connections(self._config.domain, hubs, relays)
 
     def _connect_hub(self, chain: ChainConfig) -> HubConnection:
-        endpoint = EvmEndpoint(
-            name=chain.name,
-            rpc_url=chain.rpc_url,
-            hub_address=chain.hub_address,
-            evm_chain_id=chain.evm_chain_id,
-            websocket_url=chain.websocket_url,
-            cometbft_rpc_urls=chain.cometbft_rpc_urls,
-            timeout_seconds=self._config.timeout_seconds,
-        )
+        endpoint = self._surroundings.parachain(self._config, chain)
         pulse = Pulse()
-        submitter = HubSubmitter(endpoint, self._config.private_key, chain.evm_chain_id, self.counters, pulse=pulse)
+        submitter = HubSubmitter(
+            endpoint,
+            self._surroundings.account(self._config.private_key),
+            chain.evm_chain_id,
+            self.counters,
+            times=self._surroundings.submitter_times,
+            clock=self._monotonic,
+            pulse=pulse,
+        )
         return HubConnection(chain, endpoint, submitter, pulse)
 
     def _connect_relay(self, relay: RelayConfig, hubs: dict[int, HubConnection]) -> RelayConnection:
-        endpoint = CometBftRelayEndpoint(
-            name=relay.name,
-            chain_id=relay.chain_id,
-            validator_rpc_urls=relay.validator_rpc_urls,
-            timeout_seconds=self._config.timeout_seconds,
-        )
+        endpoint = self._surroundings.relay(self._config, relay)
 
         def sign(kind: int, body: bytes, valid_until: int, salt: int) -> bytes:
             transaction = RelayTransaction(
@@ -322,23 +324,29 @@ class Gateway:
 
         reader = RelayReader(endpoint)
         pulse = Pulse()
-        submitter = RelaySubmitter(endpoint, sign, self.counters, pulse=pulse)
+        times = self._surroundings.submitter_times
+        submitter = RelaySubmitter(
+            endpoint,
+            sign,
+            self.counters,
+            poll_seconds=times.relay_poll_seconds,
+            rebroadcast_seconds=times.rebroadcast_seconds,
+            give_up_seconds=times.give_up_seconds,
+            clock=self._monotonic,
+            salt=self._surroundings.salt,
+            pulse=pulse,
+        )
         provers = {
             registration: Prover(
                 registration=registration,
                 endpoint=hub.endpoint,
                 reader=reader,
                 submitter=submitter,
-                notaries=NotaryClient(
-                    [notary.url for notary in self._config.notaries if registration in notary.registrations],
-                    domain=self._config.domain,
-                    registration=registration,
-                    timeout_seconds=self._config.timeout_seconds,
-                ),
+                notaries=self._surroundings.notaries(self._config, registration),
             )
             for registration, hub in hubs.items()
         }
-        return RelayConnection(relay, endpoint, reader, submitter, pulse, provers)
+        return RelayConnection(relay, endpoint, reader, submitter, pulse, provers, clock=self._monotonic)
 
     def _hub_listener(self, chain: ChainConfig) -> HubListener:
         registration = chain.registration
@@ -388,7 +396,7 @@ class Gateway:
 
     def _now(self) -> float:
         """Unix seconds that never run backwards, whatever is done to the system's clock."""
-        return self._started + time.monotonic()
+        return self._started + self._monotonic()
 
 
 _SILENT_SECONDS = 60.0

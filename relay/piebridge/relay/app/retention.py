@@ -9,7 +9,8 @@ things. What one block made shares few values of the queue, since every value co
 * A receipt home that nobody acknowledged is dropped likewise, and its receipt-opened bit cleared: packet and receipt
   can be carried again, and the destination skips the packet.
 * A kept chain value of a hub's outbox: dropped.
-* An entry of an own outbox: dropped when nothing at or below it waits any more.
+* An entry of an own outbox: dropped when nothing at it, below it or right above it waits any more: the one before the
+  oldest that waits stays, for a range begins with its chain value.
 """
 
 from collections.abc import Sequence
@@ -178,8 +179,9 @@ def _forget_entries(store: Store, destination: int, count: int) -> None:
     head = store.outbox_head(destination)
     assert head is not None, "entries were made in this outbox"
     for _ in range(2 * count):
-        # The head itself stays: its chain value is where the next entry begins.
-        if number >= head.number or store.message(destination, number) is not None:
+        # The head itself stays: its chain value is where the next entry begins. So does what stands before an entry
+        # that waits: nobody could show that one without it.
+        if number >= head.number or any(store.message(destination, waits) for waits in (number, number + 1)):
             break
         store.set_entry(destination, number, None)
         number += 1
