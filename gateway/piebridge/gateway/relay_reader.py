@@ -1,7 +1,7 @@
 """What a gateway asks of a relay chain, typed: cursors, heads, entries, registrations (formats.md, section 12)."""
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -148,7 +148,7 @@ class RelayReader:
         return got
 
     async def entries_by_number(
-        self, destination: int, numbers: Iterable[int], *, anew: bool = False
+        self, destination: int, numbers: Sequence[int], *, anew: bool = False
     ) -> dict[int, Entry]:
         """Return entries by their numbers; those that the relay chain keeps no more are left out.
 
@@ -157,24 +157,23 @@ class RelayReader:
             numbers: entries.
             anew: ask the relay chain, whatever was kept: only so a message that it has dropped comes bare.
         """
-        wanted = tuple(numbers)
         found: dict[int, Entry] = {}
         if not anew:
-            found = {n: kept[1] for n in wanted if (kept := self._kept.get((destination, n))) is not None}
-        for first, last in spans((n for n in wanted if n not in found), ENTRIES_PER_QUERY):
-            found |= await self._still_there(destination, first, last)
-        return {number: found[number] for number in wanted if number in found}
+            found = {n: kept[1] for n in numbers if (kept := self._kept.get((destination, n))) is not None}
+        for first, last in spans((n for n in numbers if n not in found), ENTRIES_PER_QUERY):
+            found |= await self._not_dropped(destination, first, last)
+        return {number: found[number] for number in numbers if number in found}
 
-    async def _still_there(self, destination: int, first: int, last: int) -> dict[int, Entry]:
-        """Return those entries of a span that are kept there. A range is refused for its first entry alone."""
+    async def _not_dropped(self, destination: int, first: int, last: int) -> dict[int, Entry]:
+        """Return those entries of a span that are there still. A range is refused for its first entry alone."""
         try:
             got = await self._asked(destination, first, last)
         except TransactionRefusedError:
             if first == last:
                 return {}
             middle = (first + last) // 2
-            lower = await self._still_there(destination, first, middle)
-            return lower | await self._still_there(destination, middle + 1, last)
+            lower = await self._not_dropped(destination, first, middle)
+            return lower | await self._not_dropped(destination, middle + 1, last)
         return {got.first + offset: entry for offset, entry in enumerate(got.entries)}
 
     async def cursor(self, registration: int, outbox_relay: int) -> OutboxHead:

@@ -48,8 +48,8 @@ class RelaySubmitter:
         self._rebroadcast_seconds = rebroadcast_seconds
         self._give_up_seconds = give_up_seconds
         self._clock = clock
-        self._sending = asyncio.Lock()
         self._salt = salt
+        self._sending = asyncio.Lock()
 
     async def submit(self, kind: int, body: bytes) -> RelayTransactionResult:
         """Send one transaction and wait until it is in a block.

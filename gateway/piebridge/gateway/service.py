@@ -323,18 +323,18 @@ class Gateway:
             return transaction.signed(lambda digest: sign_recoverable(digest, self._config.private_key)).encode()
 
         reader = RelayReader(endpoint)
-        pulse = Pulse()
         times = self._surroundings.submitter_times
+        pulse = Pulse()
         submitter = RelaySubmitter(
             endpoint,
             sign,
             self.counters,
+            pulse=pulse,
             poll_seconds=times.relay_poll_seconds,
             rebroadcast_seconds=times.rebroadcast_seconds,
             give_up_seconds=times.give_up_seconds,
             clock=self._monotonic,
             salt=self._surroundings.salt,
-            pulse=pulse,
         )
         provers = {
             registration: Prover(
