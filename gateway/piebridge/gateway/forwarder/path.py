@@ -114,6 +114,9 @@ class Path:
         self._pending: set[int] = set()
         self._busy: set[int] = set()
         self._ready_now: list[_Known] | None = None
+        """Pending items by number; None after a change."""
+        self._flush: tuple[int, float] | None = None
+        """Size of a full batch, and when these items are worth one; None after a change."""
         self._check: _OpenCheck | None = None
         self._batches: dict[int, _Batch] = {}
         self._items_max = self._limits.items_max
@@ -299,6 +302,7 @@ class Path:
     def _ready(self) -> list[_Known]:
         if self._ready_now is None:
             self._ready_now = [self._items[number] for number in sorted(self._pending)]
+            self._flush = None
         return self._ready_now
 
     def _flush_at(self) -> float | None:
@@ -306,6 +310,11 @@ class Path:
         ready = self._ready()
         if not ready:
             return None
+        if self._flush is None or self._flush[0] != self._items_max:
+            self._flush = self._items_max, self._flush_time(ready)
+        return self._flush[1]
+
+    def _flush_time(self, ready: list[_Known]) -> float:
         if len(ready) >= self._items_max:  # full as soon as so many are eligible
             times = nsmallest(self._items_max, (known.eligible_at for known in ready))
             return min(times[-1], times[0] + self._limits.age_seconds)
