@@ -532,3 +532,20 @@ def test_without_a_backlog_everything_goes_in_order() -> None:
     observe(forwarder, RELAY_PATH, *range(1, 17))
     answer_check(forwarder, 0)
     assert [effect.at_least for effect in forwarder.effects(0) if isinstance(effect, Authenticate)] == [8, 16]
+
+
+def test_item_about_which_a_check_says_nothing_is_asked_again_at_intervals_not_at_once() -> None:
+    # After a node had shown another chain, the archive was empty and the same check went round without a pause: the
+    # gateway took a whole processor and nothing else of it ran (found by simulation seed 137).
+    forwarder = PacketForwarder(SETTINGS)
+    observe(forwarder, HUB_PATH, 1, 2)
+    check = only(forwarder.effects(0))
+    assert isinstance(check, Check)
+    forwarder.receive(Checked(check.id, ((1, Delivery.WAITING),)), 0)
+    assert forwarder.effects(0) == []
+    timeout = forwarder.next_timeout()
+    assert timeout == 20
+    forwarder.handle_timeout(timeout)
+    again = only(forwarder.effects(timeout))
+    assert isinstance(again, Check)
+    assert again.numbers == (1, 2)

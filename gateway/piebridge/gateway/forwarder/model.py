@@ -152,7 +152,7 @@ class Checked:
 
     effect_id: int
     states: tuple[tuple[int, Delivery], ...]
-    """Number and state; a number that is missing is asked again."""
+    """Number and state; a number that is missing waits until everything is looked at again."""
 
 
 @dataclass(frozen=True, slots=True)

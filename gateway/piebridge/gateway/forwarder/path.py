@@ -170,6 +170,12 @@ class Path:
                 if state is Delivery.WAITING:
                     known.reason = ""  # nobody has refused it; it has only to become final
                 self._enter(number, known, state)
+        for number in asked - {number for number, _ in event.states}:
+            # Nobody knows, and asking again at once would be asking without end.
+            known = self._items.get(number)
+            if known is not None:
+                known.checked_at = asked_at
+                self._enter(number, known, Delivery.WAITING)
         self._next_recheck = now + self._settings.recheck_seconds
 
     def authenticated(self, event: Authenticated, now: float) -> None:
