@@ -4,9 +4,10 @@ Nodes prune logs; a range over old entries needs their heights and ids (40 bytes
 its bytes. Entries are stored only after they were folded, so each carries its chain value.
 """
 
-import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
+
+from piebridge.gateway.database import Database
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +33,15 @@ class ArchivedEntry:
 class Archive:
     """Entries by registration, outbox and number, in the gateway's database."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, database: Database) -> None:
         """Use an open database."""
-        self._connection = connection
+        self._database = database
 
     def add(self, registration: int, outbox: int, entries: Iterable[ArchivedEntry]) -> None:
         """Store entries; one that is there already is left alone."""
-        self._connection.execute("BEGIN IMMEDIATE")
+        self._database.execute("BEGIN IMMEDIATE")
         try:
-            self._connection.executemany(
+            self._database.executemany(
                 "INSERT OR IGNORE INTO entries "
                 "(registration, outbox, number, height, form, content, message_id, chain_value) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -49,14 +50,14 @@ class Archive:
                     for e in entries
                 ],
             )
-            self._connection.execute("COMMIT")
+            self._database.execute("COMMIT")
         except BaseException:
-            self._connection.execute("ROLLBACK")
+            self._database.execute("ROLLBACK")
             raise
 
     def head(self, registration: int, outbox: int) -> ArchivedEntry | None:
         """Return the newest entry of an outbox."""
-        row = self._connection.execute(
+        row = self._database.execute(
             f"{_SELECT} ORDER BY number DESC LIMIT 1",
             (registration, outbox),
         ).fetchone()
@@ -64,44 +65,44 @@ class Archive:
 
     def get(self, registration: int, outbox: int, number: int) -> ArchivedEntry | None:
         """Return one entry."""
-        row = self._connection.execute(f"{_SELECT} AND number = ?", (registration, outbox, number)).fetchone()
+        row = self._database.execute(f"{_SELECT} AND number = ?", (registration, outbox, number)).fetchone()
         return None if row is None else _entry(row)
 
     def between(self, registration: int, outbox: int, first: int, last: int) -> list[ArchivedEntry]:
         """Return entries ``first`` to ``last``, as many as there are, in order."""
-        rows = self._connection.execute(
+        rows = self._database.execute(
             f"{_SELECT} AND number BETWEEN ? AND ? ORDER BY number", (registration, outbox, first, last)
         )
         return [_entry(row) for row in rows]
 
     def undone(self, registration: int, outbox: int) -> list[ArchivedEntry]:
         """Return the entries that the far end was not yet seen to have, in order."""
-        rows = self._connection.execute(f"{_SELECT} AND done = 0 ORDER BY number", (registration, outbox))
+        rows = self._database.execute(f"{_SELECT} AND done = 0 ORDER BY number", (registration, outbox))
         return [_entry(row) for row in rows]
 
     def outboxes(self, registration: int) -> list[int]:
         """Return the outboxes of a hub from which there are entries."""
-        rows = self._connection.execute(
+        rows = self._database.execute(
             "SELECT DISTINCT outbox FROM entries WHERE registration = ? ORDER BY outbox", (registration,)
         )
         return [row[0] for row in rows]
 
     def mark_done(self, registration: int, outbox: int, numbers: Iterable[int]) -> None:
         """Note that the far end has entries."""
-        self._connection.executemany(
+        self._database.executemany(
             "UPDATE entries SET done = 1 WHERE registration = ? AND outbox = ? AND number = ?",
             [(registration, outbox, number) for number in numbers],
         )
 
     def drop_from(self, registration: int, outbox: int, number: int) -> None:
         """Forget all entries from ``number`` on: the chain turned out to be another."""
-        self._connection.execute(
+        self._database.execute(
             "DELETE FROM entries WHERE registration = ? AND outbox = ? AND number >= ?", (registration, outbox, number)
         )
 
     def drop_all(self, registration: int) -> None:
         """Forget everything of a hub."""
-        self._connection.execute("DELETE FROM entries WHERE registration = ?", (registration,))
+        self._database.execute("DELETE FROM entries WHERE registration = ?", (registration,))
 
 
 _SELECT = (

@@ -1,15 +1,16 @@
-"""The chains of a gateway, each with what is needed to read it and to write to it."""
+"""The chains of a domain, each with what is needed to read it."""
 
 import time
 from dataclasses import dataclass, field
 
 from piebridge.chains.endpoint import ParachainEndpoint, RelayEndpoint
+from piebridge.chains.evm import EvmEndpoint
+from piebridge.chains.relay import CometBftRelayEndpoint
 from piebridge.crypto.errors import TransientChainError
-from piebridge.gateway.config import ChainConfig, RelayConfig
-from piebridge.gateway.hub_submitter import HubSubmitter
+from piebridge.gateway.config import ChainConfig, DomainConfig, RelayConfig
+from piebridge.gateway.notary_client import NotaryClient
 from piebridge.gateway.prover import Prover
 from piebridge.gateway.relay_reader import Registration, RelayReader
-from piebridge.gateway.relay_submitter import RelaySubmitter
 from piebridge.protocol_stack.transport.outbox import Maker
 
 _REGISTRATION_SECONDS = 10.0
@@ -23,9 +24,7 @@ class HubConnection:
     config: ChainConfig
     """Addresses."""
     endpoint: ParachainEndpoint
-    """Reads and sends."""
-    submitter: HubSubmitter
-    """Owns the nonce of the gateway's key there."""
+    """The chain."""
 
     @property
     def registration(self) -> int:
@@ -45,11 +44,9 @@ class RelayConnection:
     config: RelayConfig
     """Addresses."""
     endpoint: RelayEndpoint
-    """Reads and sends."""
+    """The chain."""
     reader: RelayReader
     """Typed queries."""
-    submitter: RelaySubmitter
-    """Sends transactions."""
     provers: dict[int, Prover] = field(default_factory=dict)
     """Proofs for this relay chain, by the registration of the hub."""
     _registrations: dict[int, tuple[float, Registration | None]] = field(default_factory=dict)
@@ -82,7 +79,7 @@ class RelayConnection:
 
 @dataclass
 class Connections:
-    """All chains of a gateway."""
+    """All chains of a domain."""
 
     domain: int
     """Relay domain."""
@@ -97,3 +94,52 @@ class Connections:
             await hub.endpoint.close()
         for relay in self.relays.values():
             await relay.endpoint.close()
+
+
+def connect(config: DomainConfig) -> Connections:
+    """Return the chains of a domain; nothing is asked of them yet.
+
+    Raises:
+        ConfigurationError: an address is malformed.
+    """
+    hubs = {chain.registration: _connect_hub(chain, config) for chain in config.chains}
+    relays = {relay.relay: _connect_relay(relay, config, hubs) for relay in config.relays}
+    return Connections(config.domain, hubs, relays)
+
+
+def _connect_hub(chain: ChainConfig, config: DomainConfig) -> HubConnection:
+    endpoint = EvmEndpoint(
+        name=chain.name,
+        rpc_url=chain.rpc_url,
+        hub_address=chain.hub_address,
+        evm_chain_id=chain.evm_chain_id,
+        websocket_url=chain.websocket_url,
+        cometbft_rpc_urls=chain.cometbft_rpc_urls,
+        timeout_seconds=config.timeout_seconds,
+    )
+    return HubConnection(chain, endpoint)
+
+
+def _connect_relay(relay: RelayConfig, config: DomainConfig, hubs: dict[int, HubConnection]) -> RelayConnection:
+    endpoint = CometBftRelayEndpoint(
+        name=relay.name,
+        chain_id=relay.chain_id,
+        validator_rpc_urls=relay.validator_rpc_urls,
+        timeout_seconds=config.timeout_seconds,
+    )
+    reader = RelayReader(endpoint)
+    provers = {
+        registration: Prover(
+            registration=registration,
+            endpoint=hub.endpoint,
+            reader=reader,
+            notaries=NotaryClient(
+                [notary.url for notary in config.notaries if registration in notary.registrations],
+                domain=config.domain,
+                registration=registration,
+                timeout_seconds=config.timeout_seconds,
+            ),
+        )
+        for registration, hub in hubs.items()
+    }
+    return RelayConnection(relay, endpoint, reader, provers)

@@ -24,6 +24,7 @@ from piebridge.gateway.forwarder.model import (
     Authenticated,
     Check,
     Checked,
+    Defer,
     Delivery,
     Effect,
     Failed,
@@ -121,6 +122,14 @@ class Path:
         for item in event.items:
             if item.number not in self._items:
                 self._items[item.number] = _Known(item, now, now + item.eligible_after_seconds)
+
+    def defer(self, event: Defer) -> None:
+        """Leave items to others for longer, but for those in the batch under way and those that are too old."""
+        busy = self._batch.numbers if self._batch else ()
+        for number, known in self._items.items():
+            if number not in busy:
+                until = min(event.until, known.observed_at + event.patience_seconds)
+                known.eligible_at = max(known.eligible_at, until)
 
     def recheck(self) -> None:
         """Have everything that is not in a batch checked again."""
@@ -316,14 +325,16 @@ class Path:
             return self._submit(numbers, numbers[-1], b"", now, effect_id)
         deadline = now + self._settings.effect_timeout_seconds
         self._batch = _Batch(effect_id, deadline, numbers, submitting=False, kept_allowed=self._kept_allowed)
-        return Authenticate(effect_id, self.key, numbers[-1], self._kept_allowed)
+        return Authenticate(effect_id, self.key, numbers[-1], self._kept_allowed, self._forms(numbers, now))
 
     def _submit(self, numbers: tuple[int, ...], last: int, evidence: bytes, now: float, effect_id: int) -> Submit:
         kept_allowed = self._batch.kept_allowed if self._batch else True
         deadline = now + self._settings.effect_timeout_seconds
         self._batch = _Batch(effect_id, deadline, numbers, submitting=True, kept_allowed=kept_allowed)
-        forms = tuple((number, self._form(self._items[number].item, now)) for number in numbers)
-        return Submit(effect_id, self.key, numbers[0], last, forms, evidence)
+        return Submit(effect_id, self.key, numbers[0], last, self._forms(numbers, now), evidence)
+
+    def _forms(self, numbers: tuple[int, ...], now: float) -> tuple[tuple[int, int], ...]:
+        return tuple((number, self._form(self._items[number].item, now)) for number in numbers)
 
     def _form(self, item: Item, now: float) -> int:
         expired = item.expiry and now >= item.expiry + self._settings.expiry_margin_seconds

@@ -209,6 +209,10 @@ class RelayState:
         """Return a committed value by its backend key (first byte: the store)."""
         return self._backend.get(key)
 
+    def items(self, prefix: bytes) -> Iterable[tuple[bytes, bytes]]:
+        """Return all committed pairs whose backend key starts with ``prefix``, in any order."""
+        return self._backend.items(prefix)
+
     def stage(self, height: int, changes: Mapping[bytes, bytes | None]) -> bytes:
         """Compute the next version in memory and return its app hash; a second call replaces the first.
 
