@@ -18,7 +18,7 @@ from piebridge.crypto.signature import address_of_private_key
 from piebridge.gateway.archive import Archive
 from piebridge.gateway.batching import GasModel
 from piebridge.gateway.carrier import sender_of
-from piebridge.gateway.config import ChainConfig, GatewayConfig, RelayConfig
+from piebridge.gateway.config import BrokerConfig, ChainConfig, GatewayConfig, RelayConfig
 from piebridge.gateway.connections import connect
 from piebridge.gateway.cursors import CursorStore
 from piebridge.gateway.database import open_database
@@ -83,6 +83,11 @@ class Gateway:
         self._last_look: dict[str, float] = {}
         self._running: asyncio.Task[None] | None = None
         self._status: web.AppRunner | None = None
+
+    @property
+    def broker(self) -> BrokerConfig | None:
+        """Redis and workers; None where there are none."""
+        return self._config.broker
 
     async def start(self) -> None:
         """Open the status page, check the chains, and begin to carry.

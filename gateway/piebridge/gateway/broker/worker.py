@@ -152,6 +152,8 @@ def _end_with(pipe: BinaryIO) -> None:
 def main() -> None:
     """Read the settings from standard input and work until it is closed."""
     log_to_stderr()
+    for library in ("celery", "kombu", "redis"):  # at INFO, Celery writes every task with its content
+        logging.getLogger(library).setLevel(logging.WARNING)
     settings = WorkerSettings.decode(sys.stdin.buffer.readline())
     threading.Thread(target=_end_with, args=(sys.stdin.buffer,), name="parent", daemon=True).start()
     worker = Worker(settings)
@@ -162,7 +164,7 @@ def main() -> None:
         queues=[settings.names.tasks, settings.names.probes(settings.index)],
         pool="threads",
         concurrency=settings.broker.threads,
-        loglevel="INFO",
+        loglevel="WARNING",
         without_gossip=True,
         without_mingle=True,
         without_heartbeat=True,
