@@ -31,7 +31,7 @@ test: ## everything: Solidity tests, then all Python tests with real chains (bui
 	$(SET_UP) test
 	@$(MAKE) --no-print-directory forge-test
 	@FOUNDRY_PROFILE=london $(MAKE) --no-print-directory forge-test
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
 # Folder by folder: compiled all in one go, the optimiser takes some functions beyond the depth of the EVM's stack.
 forge-test: ## the Solidity tests for one EVM version (FOUNDRY_PROFILE=london for the other)
@@ -79,6 +79,8 @@ cometbft: ## build CometBFT from its Go module (1 to 4 minutes once, then cached
 bare-machine: ## run TARGET (demo, test-fast ...) in a fresh clone with an empty environment: make bare-machine TARGET=demo
 	@$(PYTHON) scripts/bare_machine.py $(or $(TARGET),test-fast)
 
-clean: ## delete everything that set-up and runs have made in this folder
+clean: ## end the network of ./piebridge-network, then delete everything that set-up and runs have made in this folder
+	@if test -d piebridge-network && test -x $(BIN)/piebridge; then $(BIN)/piebridge network down --delete; rmdir piebridge-network || true; fi
+	@if test -d piebridge-network; then echo "piebridge-network/ stays: it holds what is no part of a network, or there is no piebridge to end it with"; fi
 	rm -rf .venv .cache node_modules build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache \
 	  contracts/out contracts/cache

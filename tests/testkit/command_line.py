@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from piebridge.cli import network_file, processes
-from piebridge.cli.local_network import folder
 from piebridge.cli.local_network.plan import ParachainKind, Wishes
 from piebridge.cli.network_file import NetworkFile, ProcessEntry
+from testkit import ports
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ def command(*arguments: object) -> list[str]:
 
 def free_port_base(kind: ParachainKind = ParachainKind.EMBEDDED) -> int:
     """Return a port base that is free now."""
-    return folder.find_free_ports(Wishes(parachain_kind=kind))
+    return ports.free_port_base(Wishes(parachain_kind=kind))
 
 
 def processes_that_mention(path: Path) -> list[int]:

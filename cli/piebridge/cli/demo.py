@@ -7,13 +7,15 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from piebridge.cli import output, processes, progress
-from piebridge.cli.demo_report import Report
 from piebridge.cli.local_network.plan import ParachainKind, Wishes
+
+if TYPE_CHECKING:
+    from piebridge.cli.demo_report import Report
 
 
 def demo(
@@ -36,6 +38,8 @@ def demo(
     gone afterwards. Exit code 0 only if everything happened as it should and the oracle agrees.
     """
     wishes = _wishes(parachain_kind, port_base)
+    if not json:  # at once: what follows is imported first
+        output.say("A relay domain on this machine: chains, gateways, packets, and an oracle. It takes about a minute.")
     directory = Path(tempfile.mkdtemp(prefix="piebridge-demo-"))
     signal.signal(signal.SIGTERM, _interrupt)
     ended_well = False
@@ -56,7 +60,7 @@ def demo(
         raise typer.Exit(1)
 
 
-async def _run(wishes: Wishes, directory: Path, shown: progress.Progress) -> Report:
+async def _run(wishes: Wishes, directory: Path, shown: progress.Progress) -> "Report":
     from piebridge.cli.demo_scenario import Scenario
     from piebridge.cli.local_network.up import up
 

@@ -59,12 +59,19 @@ def up(
 
     Example: piebridge network up --parachains 3 --detach
     """
+    from piebridge.cli.local_network import folder
     from piebridge.cli.local_network.up import up as start
 
     wishes = Wishes(parachains, parachain_kind, relay_chains, validators, gateways, port_base, engine)
     signal.signal(signal.SIGTERM, _interrupt)
-    with progress.shown(silent=json) as shown:
-        network = asyncio.run(start(wishes, directory.absolute(), shown, replace=replace))
+    before = folder.is_unfinished(directory)
+    try:
+        with progress.shown(silent=json) as shown:
+            network = asyncio.run(start(wishes, directory.absolute(), shown, replace=replace))
+    except BaseException:
+        if not before and folder.is_unfinished(directory):
+            output.complain(folder.hint_after_interruption(directory), style="none")
+        raise
     if json:
         output.print_json(_status(network, directory))
     else:

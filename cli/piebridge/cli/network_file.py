@@ -61,6 +61,8 @@ class ChainEntry:
     """Address of the hub contract."""
     applications: tuple[ApplicationEntry, ...]
     """Applications registered at the hub."""
+    message_board: str | None
+    """Example receiver of ERC-7786 messages; None where there is none."""
     log_file: str
     """Log of the chain's process, relative to the network folder."""
 

@@ -15,7 +15,7 @@ from piebridge.chains.evm.hub import PACKET_SENT
 from piebridge.chains.jsonrpc import JsonRpcClient
 from piebridge.cli import network_file
 from piebridge.cli.facts import SentPacket
-from piebridge.cli.network_file import AccountEntry, ChainEntry, NetworkFile, RelayChainEntry
+from piebridge.cli.network_file import ChainEntry, NetworkFile, RelayChainEntry
 from piebridge.contracts.loader import Artifact, load
 from piebridge.crypto.errors import ChainError, ConfigurationError, DecodingError, TransientChainError
 from piebridge.crypto.hash import keccak256
@@ -76,6 +76,17 @@ class ChainView:
     def application(self, name: str) -> bytes:
         """Return the address of an application, 20 bytes."""
         return bytes.fromhex(self.entry.application(name).address[2:])
+
+    @property
+    def message_board(self) -> bytes:
+        """Address of the chain's example receiver of ERC-7786 messages, 20 bytes.
+
+        Raises:
+            ConfigurationError: the network file names none.
+        """
+        if self.entry.message_board is None:
+            raise ConfigurationError(f"{self.name} has no message board: name the contract that takes the message")
+        return bytes.fromhex(self.entry.message_board[2:])
 
     async def head(self) -> tuple[int, int]:
         """Return number and time of the newest block."""
@@ -369,24 +380,10 @@ def parse_address(text: str) -> bytes:
 
 def artifact(name: str) -> Artifact:
     """Return the artifact of an application by its name in the network file."""
-    return load({"erc7786-door": "ERC7786Door", "token": "BridgeToken", "record-notary": "RecordNotary"}[name])
+    return load(_CONTRACTS[name])
 
 
-def account_key(view: NetworkView, account: AccountEntry) -> bytes:
-    """Open the key of a user account; its passphrase is asked for unless the network file names where it is.
-
-    Raises:
-        KeystoreError: the keystore cannot be opened.
-        ConfigurationError: there is nobody to ask for the passphrase.
-    """
-    from piebridge.cli import passphrase
-    from piebridge.crypto import keystore
-    from piebridge.crypto.keystore import KeyPurpose
-
-    path = view.directory / account.key_file
-    file = view.directory / account.password_file if account.password_file else None
-    secret = passphrase.read(file, None, prompt=f"Passphrase of {account.name}")
-    return keystore.load(path, KeyPurpose.USER, secret, dev=view.network.dev)
+_CONTRACTS = {"erc7786-door": "ERC7786Door", "token": "BridgeToken", "record-notary": "RecordNotary"}
 
 
 def _relay_view(entry: RelayChainEntry) -> RelayView:

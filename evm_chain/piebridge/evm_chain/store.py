@@ -12,6 +12,7 @@ from typing import Protocol
 from rocksdict import AccessType, Options, Rdict, WriteBatch, WriteOptions
 
 from piebridge.crypto.errors import ConfigurationError
+from piebridge.failpoints import reach
 
 
 class KeyValueStore(Protocol):
@@ -85,10 +86,12 @@ class RocksStore:
         batch = WriteBatch(raw_mode=True)
         for key, value in entries.items():
             batch.put(key, value)
+        reach("evm.store.before_write")
         try:
             self._database.write(batch, self._durable)
         except Exception as error:  # rocksdict raises plain Exception
             raise OSError(f"writing the chain database failed: {error}") from error
+        reach("evm.store.after_write")
 
     def keys(self, first: bytes, prefix: bytes) -> Iterator[bytes]:
         """Keys from ``first`` on with ``prefix``, ascending."""

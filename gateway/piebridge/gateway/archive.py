@@ -7,7 +7,8 @@ its bytes. Entries are stored only after they were folded, so each carries its c
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from piebridge.gateway.database import Database
+from piebridge.failpoints import reach
+from piebridge.gateway.database import Connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +34,13 @@ class ArchivedEntry:
 class Archive:
     """Entries by registration, outbox and number, in the gateway's database."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Connection) -> None:
         """Use an open database."""
         self._database = database
 
     def add(self, registration: int, outbox: int, entries: Iterable[ArchivedEntry]) -> None:
         """Store entries; one that is there already is left alone."""
+        reach("gateway.archive.before_add")
         self._database.execute("BEGIN IMMEDIATE")
         try:
             self._database.executemany(
@@ -50,10 +52,12 @@ class Archive:
                     for e in entries
                 ],
             )
+            reach("gateway.archive.before_commit")
             self._database.execute("COMMIT")
         except BaseException:
             self._database.execute("ROLLBACK")
             raise
+        reach("gateway.archive.after_add")
 
     def head(self, registration: int, outbox: int) -> ArchivedEntry | None:
         """Return the newest entry of an outbox."""
@@ -89,6 +93,7 @@ class Archive:
 
     def mark_done(self, registration: int, outbox: int, numbers: Iterable[int]) -> None:
         """Note that the far end has entries."""
+        reach("gateway.archive.before_mark_done")
         self._database.executemany(
             "UPDATE entries SET done = 1 WHERE registration = ? AND outbox = ? AND number = ?",
             [(registration, outbox, number) for number in numbers],

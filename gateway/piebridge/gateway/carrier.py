@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeAlias
 
 from piebridge.crypto.errors import PermanentChainError, PieBridgeError, TransientChainError
+from piebridge.failpoints import reach
 from piebridge.gateway.forwarder import (
     Authenticate,
     Authenticated,
@@ -61,10 +62,15 @@ class Carriers:
 
     async def work_out(self, effect: Effect) -> Answer:
         """Work an effect out; whatever goes wrong is an answer too."""
+        flow, kind = effect.path.flow_name, type(effect).__name__.lower()
+        reach(f"gateway.{flow}.before_{kind}")
         try:
-            return await _work_out(self._carriers[effect.path.flow], effect)
+            answer = await _work_out(self._carriers[effect.path.flow], effect)
         except PieBridgeError as error:
             return failure_of(effect, error, self._counters)
+        if not isinstance(answer, Prepared):
+            reach(f"gateway.{flow}.after_{kind}")
+        return answer
 
 
 def sender_of(send: Callable[[Submit, Prepared], Awaitable[None]], counters: Counters) -> Send:
@@ -75,6 +81,7 @@ def sender_of(send: Callable[[Submit, Prepared], Awaitable[None]], counters: Cou
             await send(effect, prepared)
         except PieBridgeError as error:
             return failure_of(effect, error, counters)
+        reach(f"gateway.{effect.path.flow_name}.after_submit")
         count_done(effect, counters)
         counters.add("items_carried", len(effect.forms), flow=effect.path.flow_name)
         _LOG.info(

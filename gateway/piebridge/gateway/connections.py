@@ -1,16 +1,15 @@
 """The chains of a domain, each with what is needed to read it."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from piebridge.chains.endpoint import ParachainEndpoint, RelayEndpoint
-from piebridge.chains.evm import EvmEndpoint
-from piebridge.chains.relay import CometBftRelayEndpoint
 from piebridge.crypto.errors import TransientChainError
 from piebridge.gateway.config import ChainConfig, DomainConfig, RelayConfig
-from piebridge.gateway.notary_client import NotaryClient
 from piebridge.gateway.prover import Prover
 from piebridge.gateway.relay_reader import Registration, RelayReader
+from piebridge.gateway.surroundings import Surroundings
 from piebridge.protocol_stack.transport.outbox import Maker
 
 _REGISTRATION_SECONDS = 10.0
@@ -49,6 +48,8 @@ class RelayConnection:
     """Typed queries."""
     provers: dict[int, Prover] = field(default_factory=dict)
     """Proofs for this relay chain, by the registration of the hub."""
+    clock: Callable[[], float] = time.monotonic
+    """Seconds, never running backwards."""
     _registrations: dict[int, tuple[float, Registration | None]] = field(default_factory=dict)
 
     @property
@@ -59,7 +60,7 @@ class RelayConnection:
     async def registration(self, registration: int) -> Registration | None:
         """Return how this relay chain knows a hub, at most ten seconds old; None if it does not."""
         kept = self._registrations.get(registration)
-        now = time.monotonic()
+        now = self.clock()
         if kept is None or now - kept[0] > _REGISTRATION_SECONDS:
             kept = (now, await self.reader.registration(registration))
             self._registrations[registration] = kept
@@ -96,50 +97,29 @@ class Connections:
             await relay.endpoint.close()
 
 
-def connect(config: DomainConfig) -> Connections:
+def connect(config: DomainConfig, surroundings: Surroundings) -> Connections:
     """Return the chains of a domain; nothing is asked of them yet.
 
     Raises:
         ConfigurationError: an address is malformed.
     """
-    hubs = {chain.registration: _connect_hub(chain, config) for chain in config.chains}
-    relays = {relay.relay: _connect_relay(relay, config, hubs) for relay in config.relays}
+    hubs = {chain.registration: HubConnection(chain, surroundings.parachain(config, chain)) for chain in config.chains}
+    relays = {relay.relay: _connect_relay(relay, config, hubs, surroundings) for relay in config.relays}
     return Connections(config.domain, hubs, relays)
 
 
-def _connect_hub(chain: ChainConfig, config: DomainConfig) -> HubConnection:
-    endpoint = EvmEndpoint(
-        name=chain.name,
-        rpc_url=chain.rpc_url,
-        hub_address=chain.hub_address,
-        evm_chain_id=chain.evm_chain_id,
-        websocket_url=chain.websocket_url,
-        cometbft_rpc_urls=chain.cometbft_rpc_urls,
-        timeout_seconds=config.timeout_seconds,
-    )
-    return HubConnection(chain, endpoint)
-
-
-def _connect_relay(relay: RelayConfig, config: DomainConfig, hubs: dict[int, HubConnection]) -> RelayConnection:
-    endpoint = CometBftRelayEndpoint(
-        name=relay.name,
-        chain_id=relay.chain_id,
-        validator_rpc_urls=relay.validator_rpc_urls,
-        timeout_seconds=config.timeout_seconds,
-    )
+def _connect_relay(
+    relay: RelayConfig, config: DomainConfig, hubs: dict[int, HubConnection], surroundings: Surroundings
+) -> RelayConnection:
+    endpoint = surroundings.relay(config, relay)
     reader = RelayReader(endpoint)
     provers = {
         registration: Prover(
             registration=registration,
             endpoint=hub.endpoint,
             reader=reader,
-            notaries=NotaryClient(
-                [notary.url for notary in config.notaries if registration in notary.registrations],
-                domain=config.domain,
-                registration=registration,
-                timeout_seconds=config.timeout_seconds,
-            ),
+            notaries=surroundings.notaries(config, registration),
         )
         for registration, hub in hubs.items()
     }
-    return RelayConnection(relay, endpoint, reader, provers)
+    return RelayConnection(relay, endpoint, reader, provers, clock=surroundings.monotonic)

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from piebridge.gateway.database import Database
+from piebridge.failpoints import reach
+from piebridge.gateway.database import Connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,7 @@ class Cursor:
 class CursorStore:
     """Cursors by name, in the gateway's database."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Connection) -> None:
         """Use an open database."""
         self._database = database
 
@@ -29,11 +30,13 @@ class CursorStore:
 
     def save(self, name: str, cursor: Cursor) -> None:
         """Keep a cursor in place of the one before."""
+        reach("gateway.cursor.before_save")
         self._database.execute(
             "INSERT INTO cursors (name, number, hash) VALUES (?, ?, ?) "
             "ON CONFLICT (name) DO UPDATE SET number = excluded.number, hash = excluded.hash",
             (name, cursor.number, cursor.hash),
         )
+        reach("gateway.cursor.after_save")
 
     def drop(self, name: str) -> None:
         """Forget a cursor."""

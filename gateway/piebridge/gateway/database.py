@@ -8,11 +8,11 @@ import logging
 import sqlite3
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 _LOG = logging.getLogger(__name__)
 
-_SCHEMA = """
+SCHEMA = """
 CREATE TABLE IF NOT EXISTS cursors (
     name TEXT PRIMARY KEY,
     number INTEGER NOT NULL,
@@ -35,6 +35,22 @@ PRAGMA user_version = 1;
 _SCHEMA_VERSION = 1
 
 
+class Connection(Protocol):
+    """What archive and cursors need of a database; ``sqlite3.Connection`` is one too."""
+
+    def execute(self, statement: str, values: Sequence[Any] = (), /) -> sqlite3.Cursor:
+        """Execute one statement."""
+        ...
+
+    def executemany(self, statement: str, rows: Iterable[Sequence[Any]], /) -> sqlite3.Cursor:
+        """Execute one statement for many rows."""
+        ...
+
+    def close(self) -> None:
+        """Close it."""
+        ...
+
+
 class Database:
     """An open file. Whoever deletes or replaces it gets a new one at the next :meth:`follow`."""
 
@@ -54,11 +70,11 @@ class Database:
         self._connection = _open_to_read(path) if read_only else _open(path)
         self._identity = _identity(path)
 
-    def execute(self, statement: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
+    def execute(self, statement: str, values: Sequence[Any] = (), /) -> sqlite3.Cursor:
         """Execute one statement."""
         return self._connection.execute(statement, values)
 
-    def executemany(self, statement: str, rows: Iterable[Sequence[Any]]) -> sqlite3.Cursor:
+    def executemany(self, statement: str, rows: Iterable[Sequence[Any]], /) -> sqlite3.Cursor:
         """Execute one statement for many rows."""
         return self._connection.executemany(statement, rows)
 
@@ -140,7 +156,7 @@ def _open(path: Path) -> sqlite3.Connection:
         (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         if verdict != "ok":
             raise sqlite3.DatabaseError(verdict)
-        connection.executescript(_SCHEMA)
+        connection.executescript(SCHEMA)
     except BaseException:
         connection.close()
         raise

@@ -7,6 +7,7 @@ import sqlite3
 from pathlib import Path
 
 from piebridge.crypto.errors import ConfigurationError, VerificationError
+from piebridge.failpoints import reach
 from piebridge.protocol_stack.notary_statement import NotaryStatement
 
 _SCHEMA = """
@@ -62,6 +63,7 @@ class EvidenceLog:
         Raises:
             VerificationError: it contradicts one that was signed before. Nothing is written.
         """
+        reach("notary.evidence.before_write")
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             self._check_block(registration, statement)
@@ -75,10 +77,12 @@ class EvidenceLog:
                     "INSERT OR IGNORE INTO slots VALUES (?, ?, ?, ?)",
                     (registration, statement.block_hash, item.slot, item.value),
                 )
+            reach("notary.evidence.before_commit")
             self._connection.execute("COMMIT")
         except BaseException:
             self._connection.execute("ROLLBACK")
             raise
+        reach("notary.evidence.after_write")
 
     def _check_block(self, registration: int, statement: NotaryStatement) -> None:
         row = self._connection.execute(

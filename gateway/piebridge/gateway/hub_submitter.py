@@ -9,12 +9,12 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-
-from eth_account import Account
+from typing import Any, Protocol
 
 from piebridge.chains.endpoint import Fees, ParachainEndpoint, Receipt
 from piebridge.chains.errors import AlreadyKnownError, CallRevertedError, NonceError
 from piebridge.crypto.errors import PermanentChainError, TransientChainError
+from piebridge.failpoints import reach
 from piebridge.gateway.telemetry import Counters
 
 _LOG = logging.getLogger(__name__)
@@ -33,7 +33,9 @@ class SubmitterTimes:
     """Times of a submitter, seconds."""
 
     poll_seconds: float = 0.2
-    """Pause between two looks for a receipt."""
+    """Pause between two looks for a receipt of a hub transaction."""
+    relay_poll_seconds: float = 0.1
+    """Pause between two looks for the result of a relay transaction."""
     rebroadcast_seconds: float = 5.0
     """After this, the same bytes are sent again."""
     replace_seconds: float = 15.0
@@ -54,13 +56,26 @@ class _Flight:
     hashes: list[bytes] = field(default_factory=list)
 
 
+class HubAccount(Protocol):
+    """Signs transactions: a local account of eth-account, or whoever stands in for one."""
+
+    @property
+    def address(self) -> str:
+        """Checksummed address."""
+        ...
+
+    def sign_transaction(self, transaction_dict: dict[str, Any]) -> Any:  # noqa: ANN401 - eth-account's own type
+        """Sign a transaction; the answer has ``raw_transaction`` and ``hash``."""
+        ...
+
+
 class HubSubmitter:
     """Owns the nonce of one key on one chain. There must be no other user of that key."""
 
     def __init__(
         self,
         endpoint: ParachainEndpoint,
-        private_key: bytes,
+        account: HubAccount,
         evm_chain_id: int,
         counters: Counters,
         *,
@@ -71,14 +86,14 @@ class HubSubmitter:
 
         Args:
             endpoint: the chain.
-            private_key: gateway key, 32 bytes.
+            account: the gateway key's account.
             evm_chain_id: signed into every transaction (EIP-155).
             counters: where to count.
             times: waiting times.
             clock: seconds, never running backwards.
         """
         self._endpoint = endpoint
-        self._account = Account.from_key(private_key)
+        self._account = account
         self._evm_chain_id = evm_chain_id
         self._counters = counters
         self._times = times or SubmitterTimes()
@@ -113,6 +128,7 @@ class HubSubmitter:
             raise
         finally:
             self._under_way -= 1
+        reach("gateway.hub.after_receipt")
         self._counters.add("hub_transactions", chain=self._endpoint.name, succeeded=receipt.succeeded)
         self._counters.add("hub_gas_used", receipt.gas_used, chain=self._endpoint.name)
         if not receipt.succeeded:
@@ -147,8 +163,10 @@ class HubSubmitter:
 
     async def _broadcast(self, flight: _Flight) -> None:
         """Hand over the newest version; an outage is no reason to stop, for the bytes may have arrived."""
+        reach("gateway.hub.before_send")
         try:
             await self._endpoint.send(flight.raw)
+            reach("gateway.hub.after_send")
         except AlreadyKnownError:
             pass
         except NonceError:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from piebridge.chains.endpoint import Block, ParachainEndpoint, StorageProof
 from piebridge.crypto.errors import ConfigurationError, TransientChainError
+from piebridge.failpoints import reach
 from piebridge.gateway.notary_client import NotaryClient
 from piebridge.gateway.relay_reader import Registration, RelayReader
 from piebridge.protocol_stack.authentication import (
@@ -71,6 +72,7 @@ class Prover:
             return Shown(proof, await self._notary(known, proof), None)
         client_height, block, update = await self._client_step()
         proof = await self._endpoint.prove(ordered, block.number)
+        reach("gateway.prover.after_proof")
         spv = SpvAuthentication(
             client_height,
             proof.block.header,
@@ -112,5 +114,7 @@ class Prover:
         return height, block, await self._update(client.height, height)
 
     async def _update(self, trusted_height: int, height: int) -> bytes:
+        reach("gateway.prover.before_light_block")
         light_block = await self._endpoint.light_block(trusted_height, height)
+        reach("gateway.prover.after_light_block")
         return UpdateClient(self._registration, (light_block,)).encode()

@@ -112,14 +112,23 @@ class RelayReader:
 
     async def entries_by_number(self, destination: int, numbers: Iterable[int]) -> dict[int, Entry]:
         """Return entries by their numbers; those that the relay chain keeps no more are left out."""
+        wanted = tuple(numbers)
         found: dict[int, Entry] = {}
-        for first, last in spans(numbers, ENTRIES_PER_QUERY):
-            try:
-                got = await self.range(destination, first, last)
-            except TransactionRefusedError:
-                continue
-            found |= {got.first + offset: entry for offset, entry in enumerate(got.entries)}
-        return {number: found[number] for number in numbers if number in found}
+        for first, last in spans(wanted, ENTRIES_PER_QUERY):
+            found |= await self._kept(destination, first, last)
+        return {number: found[number] for number in wanted if number in found}
+
+    async def _kept(self, destination: int, first: int, last: int) -> dict[int, Entry]:
+        """Return those entries of a span that are kept. A range is refused for its first entry alone."""
+        try:
+            got = await self.range(destination, first, last)
+        except TransactionRefusedError:
+            if first == last:
+                return {}
+            middle = (first + last) // 2
+            lower = await self._kept(destination, first, middle)
+            return lower | await self._kept(destination, middle + 1, last)
+        return {got.first + offset: entry for offset, entry in enumerate(got.entries)}
 
     async def cursor(self, registration: int, outbox_relay: int) -> OutboxHead:
         """Return what was folded last of a hub's outbox; number 0 where nothing was."""

@@ -10,6 +10,7 @@ from piebridge.chains.endpoint import RelayEndpoint, RelayTransactionResult
 from piebridge.chains.errors import AlreadyKnownError, TransactionRefusedError
 from piebridge.crypto.errors import TransientChainError
 from piebridge.crypto.hash import sha256
+from piebridge.failpoints import reach
 from piebridge.gateway.telemetry import Counters
 
 _LOG = logging.getLogger(__name__)
@@ -34,6 +35,7 @@ class RelaySubmitter:
         rebroadcast_seconds: float = 5.0,
         give_up_seconds: float = 75.0,
         clock: Callable[[], float] = time.monotonic,
+        salt: Callable[[], int] = lambda: secrets.randbits(64),
     ) -> None:
         """Use a relay chain; times as for :class:`piebridge.gateway.hub_submitter.SubmitterTimes`."""
         self._endpoint = endpoint
@@ -43,6 +45,7 @@ class RelaySubmitter:
         self._rebroadcast_seconds = rebroadcast_seconds
         self._give_up_seconds = give_up_seconds
         self._clock = clock
+        self._salt = salt
 
     async def submit(self, kind: int, body: bytes) -> RelayTransactionResult:
         """Send one transaction and wait until it is in a block.
@@ -61,11 +64,12 @@ class RelaySubmitter:
             TransientChainError: one is in no block after the longest wait.
         """
         valid_until = await self._endpoint.latest_height() + VALID_HEIGHTS
-        signed = [self._sign(kind, body, valid_until, secrets.randbits(64)) for kind, body in transactions]
+        signed = [self._sign(kind, body, valid_until, self._salt()) for kind, body in transactions]
         hashes = [await self._broadcast(transaction) for transaction in signed]
         results = []
         for transaction, transaction_hash, (kind, _) in zip(signed, hashes, transactions, strict=True):
             result = await self._wait(transaction, transaction_hash, valid_until)
+            reach("gateway.relay.after_result")
             self._counters.add("relay_transactions", relay=self._endpoint.name, kind=kind, code=result.code)
             if result.code:
                 raise TransactionRefusedError(
@@ -78,10 +82,13 @@ class RelaySubmitter:
         return results
 
     async def _broadcast(self, transaction: bytes) -> bytes:
+        reach("gateway.relay.before_broadcast")
         try:
-            return await self._endpoint.broadcast(transaction)
+            transaction_hash = await self._endpoint.broadcast(transaction)
         except AlreadyKnownError:
             return sha256(transaction)
+        reach("gateway.relay.after_broadcast")
+        return transaction_hash
 
     async def _wait(self, transaction: bytes, transaction_hash: bytes, valid_until: int) -> RelayTransactionResult:
         started = last_sent = self._clock()

@@ -2,6 +2,7 @@
 
 from piebridge.chains.evm.hub import receive_range_data
 from piebridge.crypto.errors import VerificationError
+from piebridge.failpoints import reach
 from piebridge.gateway.batching import GasModel, reshaped
 from piebridge.gateway.connections import Connections
 from piebridge.gateway.endorsements import collect_endorsement
@@ -37,9 +38,11 @@ class RelayToHubCarrier:
     async def authenticate(self, effect: Authenticate) -> tuple[int, bytes]:
         """Collect the endorsement of the last wanted entry."""
         relay, path = self._connections.relays[effect.path.relay], effect.path
+        reach("gateway.endorsement.before_collect")
         endorsement = await collect_endorsement(
             relay.endpoint, self._connections.domain, path.relay, path.registration, effect.at_least
         )
+        reach("gateway.endorsement.after_collect")
         return effect.at_least, endorsement.value + endorsement.encoded
 
     async def prepare(self, effect: Submit) -> Prepared:

@@ -18,6 +18,7 @@ from piebridge.gateway.forwarder import Flow, PathKey, Submit
 from piebridge.gateway.hub_submitter import HubSubmitter, OutOfGasError
 from piebridge.gateway.prepared import HubCall, Prepared
 from piebridge.gateway.relay_submitter import RelaySubmitter
+from piebridge.gateway.surroundings import Surroundings
 from piebridge.gateway.telemetry import Counters
 from piebridge.protocol_stack.relay_messages import RelayTransaction, TransactionKind
 
@@ -27,17 +28,35 @@ _NEWS_LENGTH = 4
 class Sender:
     """Sends to all chains of a gateway."""
 
-    def __init__(self, config: GatewayConfig, connections: Connections, counters: Counters) -> None:
+    def __init__(
+        self, config: GatewayConfig, connections: Connections, counters: Counters, surroundings: Surroundings
+    ) -> None:
         """Take the gateway's key to its chains. Nobody else may send with it."""
         self._connections = connections
         self._counters = counters
         self._learned = {registration: LearnedGas() for registration in connections.hubs}
         self._hubs = {
-            registration: HubSubmitter(hub.endpoint, config.private_key, hub.config.evm_chain_id, counters)
+            registration: HubSubmitter(
+                hub.endpoint,
+                surroundings.account(config.private_key),
+                hub.config.evm_chain_id,
+                counters,
+                times=surroundings.submitter_times,
+                clock=surroundings.monotonic,
+            )
             for registration, hub in connections.hubs.items()
         }
         self._relays = {
-            relay: RelaySubmitter(connection.endpoint, _signer(config, relay), counters)
+            relay: RelaySubmitter(
+                connection.endpoint,
+                _signer(config, relay),
+                counters,
+                poll_seconds=surroundings.submitter_times.relay_poll_seconds,
+                rebroadcast_seconds=surroundings.submitter_times.rebroadcast_seconds,
+                give_up_seconds=surroundings.submitter_times.give_up_seconds,
+                clock=surroundings.monotonic,
+                salt=surroundings.salt,
+            )
             for relay, connection in connections.relays.items()
         }
 

@@ -8,20 +8,18 @@ state.
 import asyncio
 import contextlib
 import logging
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from piebridge.chains.endpoint import Block
 from piebridge.crypto.errors import DecodingError, PieBridgeError, TransientChainError
-from piebridge.crypto.signature import address_of_private_key
 from piebridge.gateway.archive import Archive
 from piebridge.gateway.batching import GasModel
 from piebridge.gateway.carrier import sender_of
 from piebridge.gateway.config import BrokerConfig, ChainConfig, GatewayConfig, RelayConfig
 from piebridge.gateway.connections import connect
 from piebridge.gateway.cursors import CursorStore
-from piebridge.gateway.database import open_database
+from piebridge.gateway.database import Database
 from piebridge.gateway.flows import make_carriers
 from piebridge.gateway.forwarder import (
     Defer,
@@ -41,8 +39,10 @@ from piebridge.gateway.reconciler import Reconciler
 from piebridge.gateway.relay_listener import RelayListener
 from piebridge.gateway.retry import retry_delays
 from piebridge.gateway.sender import Sender
+from piebridge.gateway.surroundings import Surroundings
 from piebridge.gateway.telemetry import Counters, serve_status
 from piebridge.gateway.turns import PATIENCE_DEADLINES, Turns
+from piebridge.protocol_stack.identifiers import FREE_RELAY
 from piebridge.protocol_stack.relay_messages import TransactionKind
 from piebridge.protocol_stack.verification.base import Method
 
@@ -55,24 +55,30 @@ _LOG = logging.getLogger(__name__)
 class Gateway:
     """A gateway with its chains, ready to :meth:`start`."""
 
-    def __init__(self, config: GatewayConfig) -> None:
+    def __init__(self, config: GatewayConfig, surroundings: Surroundings | None = None) -> None:
         """Put the parts together; nothing is sent yet.
+
+        Args:
+            config: addresses, key, folder.
+            surroundings: clocks, randomness, database, endpoints; those of this machine unless told.
 
         Raises:
             ConfigurationError: an address or key is malformed.
         """
         self._config = config
         self.counters = Counters()
-        self._database = open_database(config.database)
+        self._surroundings = surroundings or Surroundings()
+        self._monotonic = self._surroundings.monotonic
+        self._database = self._surroundings.database(config)
         self._archive = Archive(self._database)
         self._cursors = CursorStore(self._database)
         self.forwarder = PacketForwarder(config.forwarder)
-        self._started = time.time() - time.monotonic()
+        self._started = self._surroundings.unix_time() - self._monotonic()
         self._stirred = asyncio.Event()
-        self.connections = connect(config.reading)
-        self._sender = Sender(config, self.connections, self.counters)
+        self.connections = connect(config.reading, self._surroundings)
+        self._sender = Sender(config, self.connections, self.counters, self._surroundings)
         self._turns = Turns(
-            address_of_private_key(config.private_key),
+            bytes.fromhex(self._surroundings.account(config.private_key).address[2:]),
             takeover_blocks=config.takeover_blocks,
             relays=sorted(self.connections.relays),
         )
@@ -141,7 +147,7 @@ class Gateway:
 
     def health(self) -> dict[str, Any]:
         """Return what operators want to know at a glance."""
-        now = time.monotonic()
+        now = self._monotonic()
         silent = {name: round(now - seen, 1) for name, seen in self._last_look.items() if now - seen > _SILENT_SECONDS}
         queue = self._queue.health()
         return {
@@ -226,7 +232,7 @@ class Gateway:
             while True:
                 try:
                     await sync()
-                    self._last_look[name] = time.monotonic()
+                    self._last_look[name] = self._monotonic()
                     delays = retry_delays(0.5, 15.0)
                     pause = self._config.poll_seconds
                 except PieBridgeError as error:
@@ -249,6 +255,8 @@ class Gateway:
         for relay in self.connections.relays:  # what was in a block may be in a final one now
             self.forwarder.receive(Recheck(PathKey(Flow.RELAY_TO_HUB.value, registration, relay)), now)
             self.forwarder.receive(Recheck(PathKey(Flow.SETTLE.value, registration, relay)), now)
+            for outbox in (FREE_RELAY, relay):  # what waits for blocks above it may be deep enough now
+                self.forwarder.receive(Recheck(PathKey(Flow.HUB_TO_RELAY.value, registration, relay, outbox)), now)
         self._stirred.set()
 
     def _relay_synced(self, relay: int, destination: int, items: tuple[Item, ...]) -> None:
@@ -282,7 +290,7 @@ class Gateway:
 
     async def _follow_database(self) -> None:
         """Begin anew where somebody has deleted or replaced the file: everything in it is on the chains too."""
-        while True:
+        while isinstance(self._database, Database):
             await asyncio.sleep(_DATABASE_SECONDS)
             if self._database.follow():
                 self.counters.add("databases_lost")
@@ -391,7 +399,7 @@ class Gateway:
 
     def _now(self) -> float:
         """Unix seconds that never run backwards, whatever is done to the system's clock."""
-        return self._started + time.monotonic()
+        return self._started + self._monotonic()
 
 
 _SILENT_SECONDS = 60.0

@@ -3,9 +3,8 @@
 import asyncio
 import contextlib
 import shutil
-import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,9 +15,8 @@ from piebridge.cli.local_network.plan import ParachainKind, Wishes
 from piebridge.cli.local_network.up import up
 from piebridge.cli.network_file import NetworkFile, ProcessEntry
 from piebridge.cli.progress import SilentProgress
+from testkit.ports import free_port_base
 
-PORTS = range(26_000, 29_000, 60)
-"""First ports that campaigns may use; each network takes fewer than 60."""
 READY_SECONDS = 60.0
 """How long a process may take until it serves."""
 _POLL_SECONDS = 0.1
@@ -64,16 +62,44 @@ class CampaignNetwork:
         self.kills[name] = self.kills.get(name, 0) + 1
         self._down.add(name)
 
-    def start(self, name: str) -> None:
-        """Start a process that does not run, as it was started the first time."""
+    def start(self, name: str, *, wrapper: Sequence[str] = (), environment: Mapping[str, str] | None = None) -> None:
+        """Start a process that does not run, as it was started the first time.
+
+        Args:
+            name: which.
+            wrapper: words before its command: a program that executes it in its own place.
+            environment: variables added to its own, for this life only.
+        """
         old = self.entry(name)
         assert not processes.is_running(old), f"{name} runs already"
-        new = processes.start(name, old.role, old.command, self.directory, processes.own_environment())
+        variables = {**processes.own_environment(), **(environment or {})}
+        new = processes.start(name, old.role, [*wrapper, *old.command], self.directory, variables)
+        new = replace(new, command=old.command)
         entries = tuple(new if entry.name == name else entry for entry in self._network.processes)
         self._network = replace(self._network, processes=entries)
         network_file.save(self._network, self.directory)
         self.starts[name] += 1
         self._down.discard(name)
+
+    def log_size(self, name: str) -> int:
+        """Bytes that a process has written into its log in all its lives."""
+        return (self.directory / self.entry(name).log_file).stat().st_size
+
+    def log_since(self, name: str, size: int) -> str:
+        """What a process has written since its log had a size."""
+        with (self.directory / self.entry(name).log_file).open("rb") as log:
+            log.seek(size)
+            return log.read().decode(errors="replace")
+
+    async def ends(self, name: str, timeout_seconds: float) -> bool:
+        """Wait until a process has ended by itself; tells whether it has. It may then be started again."""
+        deadline = time.monotonic() + timeout_seconds
+        while self.is_running(name):
+            if time.monotonic() > deadline:
+                return False
+            await asyncio.sleep(_POLL_SECONDS)
+        self._down.add(name)
+        return True
 
     async def serves(self, name: str) -> None:
         """Wait until a gateway or notary answers at its status page."""
@@ -118,7 +144,8 @@ async def start_network(
     directory: Path, kind: ParachainKind, *, parachains: int = 2, gateways: int = 2
 ) -> CampaignNetwork:
     """Start a network for a test, which has to stop it however the test ends."""
-    wishes = Wishes(parachains=parachains, parachain_kind=kind, gateways=gateways, port_base=free_ports())
+    wishes = Wishes(parachains=parachains, parachain_kind=kind, gateways=gateways)
+    wishes = replace(wishes, port_base=free_port_base(wishes))
     return CampaignNetwork(await up(wishes, directory, SilentProgress()), directory)
 
 
@@ -132,26 +159,8 @@ async def campaign_network(directory: Path, kind: ParachainKind) -> AsyncIterato
         network.stop()
 
 
-def free_ports() -> int:
-    """First port of a block in which nothing listens."""
-    for first in PORTS:
-        if all(_is_free(port) for port in range(first, first + PORTS.step)):
-            return first
-    raise AssertionError(f"no free block of ports from {PORTS.start} to {PORTS.stop}")
-
-
 def copy_folder(source: Path, target: Path) -> None:
     """Replace a folder by a copy of another, or by nothing where there is no other."""
     shutil.rmtree(target, ignore_errors=True)
     if source.exists():
         shutil.copytree(source, target)
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from eth_account import Account
 
 from piebridge.chains.endpoint import Fees, Receipt
 from piebridge.chains.errors import CallRevertedError
@@ -35,7 +36,7 @@ class Mining(MemoryEndpoint):
 
 def setting(endpoint_class: type[MemoryEndpoint] = Mining) -> tuple[MemoryEndpoint, HubSubmitter, Counters]:
     endpoint, counters = endpoint_class(MemoryChain(contract, hub_address=HUB)), Counters()
-    return endpoint, HubSubmitter(endpoint, KEY, 1, counters, times=TIMES), counters
+    return endpoint, HubSubmitter(endpoint, Account.from_key(KEY), 1, counters, times=TIMES), counters
 
 
 async def test_many_transactions_at_once_take_nonces_in_order() -> None:

@@ -96,8 +96,11 @@ def test_hubs_are_taken_in_the_order_of_their_numbers() -> None:
     world.catch_up(hub)
     world.follow(hub)
     response = world.run(world.sign(hub.range_message(0)))
-    entries = [dict(made.attributes) for made in response.events if made.type == "outbox_entry"]
-    assert [entry["destination"] for entry in entries] == ["1", "8", "8"]
+    entries = [dict(made.attributes) for made in response.events if made.type == "outbox_entries"]
+    assert entries == [
+        {"destination": "1", "first": "1", "last": "1"},
+        {"destination": "8", "first": "1", "last": "2"},
+    ]
 
 
 def test_more_than_256_verdicts_of_a_block_make_more_entries(world: RelayWorld) -> None:

@@ -49,6 +49,7 @@ from piebridge.cometbft.encoding import message_field
 from piebridge.cometbft.validator_set import ValidatorSet
 from piebridge.cometbft.verification import LightBlock, SignedHeader
 from piebridge.cometbft.vote import VoteType, vote_sign_bytes
+from piebridge.failpoints import reach
 
 QueryHandler = Callable[[QueryRequest], QueryResponse]
 """Answers ABCI Query for one validator."""
@@ -71,7 +72,7 @@ class EmbeddedEngine:
         home: Path | None = None,
         query_handlers: Sequence[QueryHandler] | None = None,
         mempool_limits: MempoolLimits | None = None,
-        fail_point: Callable[[str], None] = lambda name: None,
+        fail_point: Callable[[str], None] = reach,
     ) -> None:
         """Open the chain: InitChain at its first start, else the restart handshake.
 
@@ -83,7 +84,8 @@ class EmbeddedEngine:
             query_handlers: One for each key, in order: what validator i answers to ABCI Query. The application
                 answers for all where None.
             mempool_limits: Bounds of the mempool.
-            fail_point: Called with a name after every step that a crash could follow; tests raise from it.
+            fail_point: Called with a name of `failpoints.ENGINE` after every step that a crash could follow; tests
+                raise from it.
 
         Raises:
             HandshakeError: application, store and genesis do not belong together.
@@ -224,7 +226,7 @@ class EmbeddedEngine:
         round_, proposer_address = self._proposer()
         block = self._propose(last_commit, proposer_address)
         response = self._finalize(block)
-        self._fail_point("after_finalize_block")
+        self._fail_point("engine.after_finalize_block")
         block_id = block.id()
         commit = self.sign_commit(
             block.header.height,
@@ -236,11 +238,11 @@ class EmbeddedEngine:
             faults=self.faults,
         )
         next_state = state.after(block.header, block_id, response)
-        self._fail_point("before_save_block")
+        self._fail_point("engine.before_save_block")
         stored = self.store.save_block(block, commit, response, next_state)
-        self._fail_point("after_save_block")
+        self._fail_point("engine.after_save_block")
         retain_height = self.application.commit().retain_height
-        self._fail_point("after_commit")
+        self._fail_point("engine.after_commit")
         self._state, self._last = next_state, stored
         if retain_height:
             self.store.prune(retain_height)
@@ -393,12 +395,12 @@ class EmbeddedEngine:
             raise HandshakeError(f"the engine's state is of height {state.last_height}, the last block {store_height}")
         if info.last_block_height == 0:
             response = self.application.init_chain(self.genesis.init_chain_request())
-            self._fail_point("after_init_chain")
+            self._fail_point("engine.after_init_chain")
             initial = EngineState.genesis(self.genesis, info.app_version, response)
             if state is None:
                 state = initial
                 self.store.save_genesis_state(state)
-                self._fail_point("after_save_genesis_state")
+                self._fail_point("engine.after_save_genesis_state")
             elif store_height == 0 and initial != state:
                 raise HandshakeError(
                     "InitChain answers otherwise than at the first start; the application or its version changed"
@@ -425,7 +427,7 @@ class EmbeddedEngine:
             stored = self.block(height)
             _check_app_hash(height, stored.response.app_hash, self._finalize(stored.block).app_hash)
             self.application.commit()
-            self._fail_point("after_replayed_commit")
+            self._fail_point("engine.after_replayed_commit")
 
     @contextmanager
     def _halt_on_error(self) -> Iterator[None]:

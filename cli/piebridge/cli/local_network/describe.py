@@ -108,6 +108,7 @@ def _chain(chain: ParachainPlan, addresses: Addresses) -> ChainEntry:
             ApplicationEntry(TOKEN, "token", to_checksum_address(addresses.token)),
             ApplicationEntry(RECORD_NOTARY, "record-notary", to_checksum_address(addresses.record_notary)),
         ),
+        message_board=to_checksum_address(addresses.message_board),
         log_file=_log(chain.name),
     )
 

@@ -63,6 +63,7 @@ async def up(wishes: Wishes, directory: Path, progress: Progress, *, replace: bo
         return await start.run()
     except BaseException:
         processes.stop(start.journal.entries)
+        (directory / network_file.FILE_NAME).unlink(missing_ok=True)  # it would promise a network that can go on
         raise
 
 

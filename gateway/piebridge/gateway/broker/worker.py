@@ -31,6 +31,7 @@ from piebridge.gateway.flows import make_carriers
 from piebridge.gateway.forwarder import Authenticate, Authenticated, Effect, Failed, Submit
 from piebridge.gateway.prepared import Prepared
 from piebridge.gateway.queue import WAITING_MAX
+from piebridge.gateway.surroundings import Surroundings
 from piebridge.gateway.telemetry import Counters, log_to_stderr
 
 _LOG = logging.getLogger(__name__)
@@ -51,7 +52,7 @@ class Worker:
         self._redis = redis.Redis.from_url(
             settings.broker.url, socket_timeout=SOCKET_SECONDS, socket_connect_timeout=CONNECT_SECONDS
         )
-        self._connections = connect(settings.domain)
+        self._connections = connect(settings.domain, Surroundings())
         self._open: tuple[Database, Carriers] | None = None
 
     def start(self) -> None:

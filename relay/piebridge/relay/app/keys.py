@@ -93,13 +93,8 @@ def outbox(destination: int) -> bytes:
 
 
 def entry(destination: int, number: int) -> bytes:
-    """An outbox entry: height, time, id and chain value."""
+    """An outbox entry: height, time, id and chain value, and its message until that is acknowledged."""
     return STATE_PREFIX + b"entry/" + u32(destination) + u64(number)
-
-
-def message(destination: int, number: int) -> bytes:
-    """Message of an outbox entry that is not acknowledged yet."""
-    return STATE_PREFIX + b"message/" + u32(destination) + u64(number)
 
 
 def gateway(address: bytes) -> bytes:

@@ -121,7 +121,7 @@ def value_before(view: View, destination: int, number: int) -> bytes:
 def _entry(view: View, destination: int, number: int) -> Entry:
     record = view.entry(destination, number)
     assert record is not None, "entries from the base to the head are kept"
-    message = view.message(destination, number)
+    message = record.message
     if message is None:
         return BareEntry(record.height, record.message_id)
     return read_entry(Reader(u64(record.height) + u8(message.form) + message.content), RELAY_CHAIN)

@@ -1,7 +1,11 @@
-"""Records of the store ``state``: fixed layouts, big-endian, written and read by the relay chain alone."""
+"""Records of the store ``state``: fixed layouts, big-endian, written and read by the relay chain alone.
+
+Two of them are read for every packet and change seldom: what their bytes decode to is kept.
+"""
 
 import struct
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from piebridge.protocol_stack.governor_hub_bodies import RelayLifeCycle
 from piebridge.protocol_stack.transaction.atp import AbortReason, RecordState
@@ -64,6 +68,7 @@ class RelayRecord:
         )
 
     @classmethod
+    @lru_cache(maxsize=16)
     def decode(cls, data: bytes) -> "RelayRecord":
         """Decode the record."""
         domain, relay, dev, life_cycle, *rest = _RELAY.unpack(data)
@@ -125,6 +130,7 @@ class ChainRecord:
         return fixed + self.notary_set
 
     @classmethod
+    @lru_cache(maxsize=512)
     def decode(cls, data: bytes) -> "ChainRecord":
         """Decode the record."""
         number, hub, evm, client, method, depth, depth_max, gas, closed, at = _CHAIN.unpack(data[: _CHAIN.size])
@@ -317,29 +323,6 @@ _TRANSACTION = struct.Struct(">BBIQ32sQ?")
 
 
 @dataclass(frozen=True, slots=True)
-class EntryRecord:
-    """An entry of an outbox of this relay chain."""
-
-    height: int
-    """Relay height that made it."""
-    time_seconds: int
-    """Block time of that height, Unix seconds."""
-    message_id: bytes
-    """Id of the message, 32 bytes."""
-    value: bytes
-    """Chain value after the entry, 32 bytes."""
-
-    def encode(self) -> bytes:
-        """Encode the record."""
-        return struct.pack(">QQ32s32s", self.height, self.time_seconds, self.message_id, self.value)
-
-    @classmethod
-    def decode(cls, data: bytes) -> "EntryRecord":
-        """Decode the record."""
-        return cls(*struct.unpack(">QQ32s32s", data))
-
-
-@dataclass(frozen=True, slots=True)
 class MessageRecord:
     """A message that is not acknowledged yet."""
 
@@ -357,9 +340,39 @@ class MessageRecord:
     @classmethod
     def decode(cls, data: bytes) -> "MessageRecord":
         """Decode the record."""
-        remaining, form = struct.unpack(">HB", data[:3])
-        return cls(remaining, Form(form), data[3:])
+        return cls(int.from_bytes(data[:2], "big"), Form(data[2]), data[3:])
 
     def with_one_less(self) -> "MessageRecord":
         """Return the record after one item was acknowledged."""
         return replace(self, remaining=self.remaining - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class EntryRecord:
+    """An entry of an outbox of this relay chain."""
+
+    height: int
+    """Relay height that made it."""
+    time_seconds: int
+    """Block time of that height, Unix seconds."""
+    message_id: bytes
+    """Id of the message, 32 bytes."""
+    value: bytes
+    """Chain value after the entry, 32 bytes."""
+    message: MessageRecord | None = None
+    """Its message, until that is acknowledged."""
+
+    def encode(self) -> bytes:
+        """Encode the record."""
+        fixed = _ENTRY.pack(self.height, self.time_seconds, self.message_id, self.value)
+        return fixed if self.message is None else fixed + self.message.encode()
+
+    @classmethod
+    def decode(cls, data: bytes) -> "EntryRecord":
+        """Decode the record."""
+        message = MessageRecord.decode(data[_ENTRY.size :]) if len(data) > _ENTRY.size else None
+        height, time_seconds, message_id, value = _ENTRY.unpack_from(data)
+        return cls(height, time_seconds, message_id, value, message)
+
+
+_ENTRY = struct.Struct(">QQ32s32s")

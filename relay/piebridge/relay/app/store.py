@@ -1,6 +1,7 @@
 """Typed access to the state: what handlers read and write."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeVar
 
 from piebridge.protocol_stack.governor_relay_bodies import ValidatorSet
@@ -138,7 +139,8 @@ class View:
 
     def message(self, destination: int, number: int) -> MessageRecord | None:
         """Message of an entry that is not acknowledged, or None."""
-        return self._decoded(keys.message(destination, number), MessageRecord.decode)
+        entry = self.entry(destination, number)
+        return None if entry is None else entry.message
 
     def gateway_quota(self, address: bytes) -> int | None:
         """Transactions per 100 blocks of an authorised gateway, or None for a stranger."""
@@ -233,8 +235,10 @@ class Store(View):
         self.set(keys.passed(lane), sequence.to_bytes(8, "big"))
 
     def set_message(self, destination: int, number: int, record: MessageRecord | None) -> None:
-        """Write (or drop) the message of an entry."""
-        self.set(keys.message(destination, number), None if record is None else record.encode())
+        """Write (or drop) the message of an entry; nothing where the entry is not kept any more."""
+        entry = self.entry(destination, number)
+        if entry is not None and entry.message != record:
+            self.set_entry(destination, number, replace(entry, message=record))
 
     def acknowledge_message(self, destination: int, number: int) -> None:
         """Count one item of a message as acknowledged and drop the message with its last one."""

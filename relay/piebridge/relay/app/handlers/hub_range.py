@@ -1,5 +1,6 @@
 """HUB_RANGE: entries of a hub's outbox, proven by one authenticated value."""
 
+from collections import Counter
 from dataclasses import dataclass
 
 from piebridge.crypto.errors import VerificationError
@@ -16,10 +17,11 @@ from piebridge.protocol_stack.transport.outbox import (
     ReceiptsEntry,
     ReportEntry,
 )
-from piebridge.relay.app import keys, packets, proofs, receipts, retention
+from piebridge.relay.app import keys, packets, proofs, receipts
 from piebridge.relay.app.context import Context, Events, RefusedError, RelayEvent, event
 from piebridge.relay.app.packets import Decision, Origin, ProvenPacket
 from piebridge.relay.app.records import ChainRecord, KeptValue, Progress
+from piebridge.relay.app.retention import kept_value
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,24 +77,32 @@ def execute(ctx: Context, message: HubRange, validated: ProvenRange) -> tuple[in
     store.set_progress(registration, validated.progress)
     if validated.proven_at is not None and store.kept_value(registration, outbox_relay, head.number) is None:
         store.set_kept_value(registration, outbox_relay, head.number, KeptValue(head.value, validated.proven_at))
-        retention.remember_kept_value(store, ctx.time_seconds, registration, outbox_relay, head.number)
+        ctx.remembered.append(kept_value(registration, outbox_relay, head.number))
     cursor = store.cursor(registration, outbox_relay)
     if cursor is None or cursor.number < head.number:
         store.set_cursor(registration, outbox_relay, head)
-    news, events = 0, list[RelayEvent]()
+    news, events, skipped = 0, list[RelayEvent](), Counter[Decision]()
     for entry in message.range.entries:
         depth = proofs.depth(validated.chain, validated.progress, entry.height)
-        opened, told = _open(ctx, Origin(validated.chain, outbox_relay, depth), entry)
-        news += opened
+        origin = Origin(validated.chain, outbox_relay, depth)
+        if isinstance(entry, PacketEntry | HeaderEntry):
+            decision, told = packets.open_packet(ctx, origin, ProvenPacket.of(entry))
+            if decision in packets.SKIPPED:
+                skipped[decision] += 1
+            else:
+                news += 1
+        else:
+            opened, told = _open(ctx, origin, entry)
+            news += opened
         events.extend(told)
+    numbers = {"registration": registration, "outbox": outbox_relay}
+    events.extend(event("entries_skipped", **numbers, reason=reason.value, count=n) for reason, n in skipped.items())
+    events.append(event("range", **numbers, first=message.range.first, last=head.number, news=news))
     return news, events
 
 
 def _open(ctx: Context, origin: Origin, entry: Entry) -> tuple[int, Events]:
     match entry:
-        case PacketEntry() | HeaderEntry():
-            decision, events = packets.open_packet(ctx, origin, ProvenPacket.of(entry))
-            return int(decision not in (Decision.FOREIGN, Decision.DUPLICATE, Decision.WAIT)), events
         case ReceiptsEntry():
             return receipts.open_batch(ctx, origin, entry.batch)
         case ReportEntry():
