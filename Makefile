@@ -6,6 +6,7 @@ BIN := $(CURDIR)/.venv/bin
 SET_UP := @$(PYTHON) scripts/set_up.py
 
 PARACHAIN_KIND ?= embedded
+ENGINE ?= embedded
 SEED ?= 1
 MINUTES ?= 10
 # Further arguments for pytest, for example: make test-fast PYTEST_ARGS="tests/unit/crypto -x"
@@ -23,9 +24,9 @@ export ETH_HASH_BACKEND := pysha3
 help: ## list the targets
 	@$(PYTHON) scripts/make_help.py Makefile
 
-demo: ## tokens move between chains, live (PARACHAIN_KIND=anvil: the same on real EVM nodes)
-	$(SET_UP) $(if $(filter anvil,$(PARACHAIN_KIND)),dev,runtime)
-	@$(BIN)/piebridge demo --parachain-kind $(PARACHAIN_KIND)
+demo: ## tokens move between chains, live (PARACHAIN_KIND=anvil: on real EVM nodes; ENGINE=cometbft: on real CometBFT)
+	$(SET_UP) $(if $(filter cometbft,$(ENGINE)),cometbft,$(if $(filter anvil,$(PARACHAIN_KIND)),dev,runtime))
+	@$(BIN)/piebridge demo --parachain-kind $(PARACHAIN_KIND) --engine $(ENGINE)
 
 test: ## everything: Solidity tests, then all Python tests with real chains (builds CometBFT once)
 	$(SET_UP) test

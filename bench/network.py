@@ -157,7 +157,7 @@ def _process_table() -> tuple[dict[int, float], dict[int, int]]:
             fields = (entry / "stat").read_text().rpartition(")")[2].split()
         except OSError:
             continue  # it has ended in the meantime
-        # proc(5): the state is field 3, so the parent is fields[1]; utime, stime and those of waited-for children follow.
+        # proc(5): the state is field 3, so the parent is fields[1]; times of the process and its children follow.
         parents[int(entry.name)] = int(fields[1])
         used[int(entry.name)] = sum(int(field) for field in fields[11:15]) / _CLOCK_TICKS
     return used, parents

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from piebridge.evm_chain.executor import AccountOverride
+from piebridge.evm_chain.execution.messages import AccountOverride
 from piebridge.evm_chain.rpc_errors import invalid_params
 from piebridge.evm_chain.transaction import AccessList
 

@@ -34,6 +34,14 @@ ENGINE = (
     "engine.after_replayed_commit",
 )
 """Embedded engine, in the order of a block (after those of the first start); the last during the restart handshake."""
+ABCI = (
+    "abci.after_init_chain",
+    "abci.before_finalize_block",
+    "abci.after_finalize_block",
+    "abci.before_commit",
+    "abci.after_commit",
+)
+"""Application of a CometBFT node, in the order of a block (after that of the first start)."""
 RELAY = (
     "relay.endorsement.before_write",
     "relay.endorsement.after_write",
@@ -73,7 +81,7 @@ GATEWAY = (
 NOTARY = ("notary.evidence.after_write", "notary.evidence.before_commit", "notary.evidence.before_write")
 """Notary: the log of what it signs."""
 
-POINTS = frozenset((*ENGINE, *RELAY, *EVM, *GATEWAY, *NOTARY))
+POINTS = frozenset((*ENGINE, *ABCI, *RELAY, *EVM, *GATEWAY, *NOTARY))
 """Every point there is."""
 
 _armed = ""

@@ -20,7 +20,7 @@ class AcknowledgementCarrier:
     async def check(self, path: PathKey, numbers: tuple[int, ...]) -> dict[int, Delivery]:
         """Say which messages the relay chain keeps: what it shows bare, or not at all, it has dropped."""
         relay = self._connections.relays[path.relay]
-        entries = await relay.reader.entries_by_number(path.registration, numbers)
+        entries = await relay.reader.entries_by_number(path.registration, numbers, anew=True)
         return {
             number: Delivery.PENDING
             if number in entries and not isinstance(entries[number], BareEntry)
@@ -36,7 +36,9 @@ class AcknowledgementCarrier:
         """Prove as many slots as one transaction may have; what is left over stays pending."""
         path = effect.path
         relay = self._connections.relays[path.relay]
-        entries = await relay.reader.entries_by_number(path.registration, [number for number, _ in effect.forms])
+        entries = await relay.reader.entries_by_number(
+            path.registration, [number for number, _ in effect.forms], anew=True
+        )
         names: dict[bytes, SlotName] = {}
         for _, entry in sorted(entries.items()):
             if isinstance(entry, BareEntry):

@@ -4,11 +4,15 @@ Nodes prune logs; a range over old entries needs their heights and ids (40 bytes
 its bytes. Entries are stored only after they were folded, so each carries its chain value.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from piebridge.failpoints import reach
-from piebridge.gateway.database import Connection
+from piebridge.gateway.database import ENTRY_CHECKSUM, Connection
+from piebridge.gateway.spans import spans
+
+_SPAN = 1_000
+"""Entries of one look into the database."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +49,8 @@ class Archive:
         try:
             self._database.executemany(
                 "INSERT OR IGNORE INTO entries "
-                "(registration, outbox, number, height, form, content, message_id, chain_value) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                "(registration, outbox, number, height, form, content, message_id, chain_value, checksum) "
+                "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, checksum(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0))",
                 [
                     (registration, outbox, e.number, e.height, e.form, e.content, e.message_id, e.chain_value)
                     for e in entries
@@ -72,6 +76,14 @@ class Archive:
         row = self._database.execute(f"{_SELECT} AND number = ?", (registration, outbox, number)).fetchone()
         return None if row is None else _entry(row)
 
+    def get_many(self, registration: int, outbox: int, numbers: Sequence[int]) -> list[ArchivedEntry]:
+        """Return those of the entries that there are, in order."""
+        wanted = set(numbers)
+        found = (
+            entry for first, last in spans(wanted, _SPAN) for entry in self.between(registration, outbox, first, last)
+        )
+        return [entry for entry in found if entry.number in wanted]
+
     def between(self, registration: int, outbox: int, first: int, last: int) -> list[ArchivedEntry]:
         """Return entries ``first`` to ``last``, as many as there are, in order."""
         rows = self._database.execute(
@@ -94,10 +106,17 @@ class Archive:
     def mark_done(self, registration: int, outbox: int, numbers: Iterable[int]) -> None:
         """Note that the far end has entries."""
         reach("gateway.archive.before_mark_done")
-        self._database.executemany(
-            "UPDATE entries SET done = 1 WHERE registration = ? AND outbox = ? AND number = ?",
-            [(registration, outbox, number) for number in numbers],
-        )
+        self._database.execute("BEGIN IMMEDIATE")
+        try:
+            self._database.executemany(
+                f"UPDATE entries SET done = 1, checksum = {ENTRY_CHECKSUM.replace('done', '1')} "
+                "WHERE registration = ? AND outbox = ? AND number = ?",
+                [(registration, outbox, number) for number in numbers],
+            )
+            self._database.execute("COMMIT")
+        except BaseException:
+            self._database.execute("ROLLBACK")
+            raise
 
     def drop_from(self, registration: int, outbox: int, number: int) -> None:
         """Forget all entries from ``number`` on: the chain turned out to be another."""

@@ -5,7 +5,6 @@ submission needs then is *sent*, which only the process with the gateway's key d
 """
 
 import logging
-from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeAlias
 
 from piebridge.crypto.errors import PermanentChainError, PieBridgeError, TransientChainError
@@ -17,12 +16,10 @@ from piebridge.gateway.forwarder import (
     Checked,
     Delivery,
     Effect,
-    Event,
     Failed,
     Flow,
     PathKey,
     Submit,
-    Submitted,
 )
 from piebridge.gateway.prepared import Prepared
 from piebridge.gateway.telemetry import Counters
@@ -31,9 +28,6 @@ _LOG = logging.getLogger(__name__)
 
 Answer: TypeAlias = Checked | Authenticated | Failed | Prepared
 """What working out an effect brings."""
-
-Send: TypeAlias = Callable[[Submit, Prepared], Awaitable[Event]]
-"""Sends a prepared batch and tells how it ended; must not raise."""
 
 
 class Carrier(Protocol):
@@ -71,28 +65,6 @@ class Carriers:
         if not isinstance(answer, Prepared):
             reach(f"gateway.{flow}.after_{kind}")
         return answer
-
-
-def sender_of(send: Callable[[Submit, Prepared], Awaitable[None]], counters: Counters) -> Send:
-    """Return ``send`` with its errors as events, counted and logged."""
-
-    async def send_and_tell(effect: Submit, prepared: Prepared) -> Event:
-        try:
-            await send(effect, prepared)
-        except PieBridgeError as error:
-            return failure_of(effect, error, counters)
-        reach(f"gateway.{effect.path.flow_name}.after_submit")
-        count_done(effect, counters)
-        counters.add("items_carried", len(effect.forms), flow=effect.path.flow_name)
-        _LOG.info(
-            "%d item(s) of %s carried",
-            len(effect.forms),
-            effect.path,
-            extra={"path": str(effect.path), "first": effect.first, "last": effect.last},
-        )
-        return Submitted(effect.id)
-
-    return send_and_tell
 
 
 def count_done(effect: Effect, counters: Counters) -> None:

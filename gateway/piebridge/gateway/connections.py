@@ -8,6 +8,7 @@ from piebridge.chains.endpoint import ParachainEndpoint, RelayEndpoint
 from piebridge.crypto.errors import TransientChainError
 from piebridge.gateway.config import ChainConfig, DomainConfig, RelayConfig
 from piebridge.gateway.prover import Prover
+from piebridge.gateway.pulse import Pulse
 from piebridge.gateway.relay_reader import Registration, RelayReader
 from piebridge.gateway.surroundings import Surroundings
 from piebridge.protocol_stack.transport.outbox import Maker
@@ -24,6 +25,8 @@ class HubConnection:
     """Addresses."""
     endpoint: ParachainEndpoint
     """The chain."""
+    pulse: Pulse = field(default_factory=Pulse)
+    """Beats at each new block."""
 
     @property
     def registration(self) -> int:
@@ -46,6 +49,8 @@ class RelayConnection:
     """The chain."""
     reader: RelayReader
     """Typed queries."""
+    pulse: Pulse = field(default_factory=Pulse)
+    """Beats at each new block."""
     provers: dict[int, Prover] = field(default_factory=dict)
     """Proofs for this relay chain, by the registration of the hub."""
     clock: Callable[[], float] = time.monotonic
@@ -122,4 +127,4 @@ def _connect_relay(
         )
         for registration, hub in hubs.items()
     }
-    return RelayConnection(relay, endpoint, reader, provers, clock=surroundings.monotonic)
+    return RelayConnection(relay, endpoint, reader, provers=provers, clock=surroundings.monotonic)

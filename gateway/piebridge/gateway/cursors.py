@@ -32,8 +32,7 @@ class CursorStore:
         """Keep a cursor in place of the one before."""
         reach("gateway.cursor.before_save")
         self._database.execute(
-            "INSERT INTO cursors (name, number, hash) VALUES (?, ?, ?) "
-            "ON CONFLICT (name) DO UPDATE SET number = excluded.number, hash = excluded.hash",
+            "INSERT OR REPLACE INTO cursors (name, number, hash, checksum) VALUES (?1, ?2, ?3, checksum(?1, ?2, ?3))",
             (name, cursor.number, cursor.hash),
         )
         reach("gateway.cursor.after_save")

@@ -1,22 +1,29 @@
 """The gateway's SQLite file: opened, checked, and thrown away when it is broken.
 
 Nothing in it is needed for safety, and everything in it can be read again from the chains as far back as their nodes
-keep logs. So a damaged file is moved aside and a new one begun, with a warning.
+keep logs. So a damaged file is moved aside and a new one begun, with a warning. SQLite finds damage in the structure of
+the file only; each row therefore carries a checksum, to which the file is held when it is opened: for an entry that
+reads as delivered, or a cursor that has moved on, this gateway would never do anything any more.
 """
 
 import logging
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Protocol
 
+from piebridge.crypto.errors import ConfigurationError
+
 _LOG = logging.getLogger(__name__)
 
-SCHEMA = """
+_SCHEMA = """
 CREATE TABLE IF NOT EXISTS cursors (
     name TEXT PRIMARY KEY,
     number INTEGER NOT NULL,
-    hash BLOB NOT NULL
+    hash BLOB NOT NULL,
+    checksum BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS entries (
     registration INTEGER NOT NULL,
@@ -28,11 +35,18 @@ CREATE TABLE IF NOT EXISTS entries (
     message_id BLOB NOT NULL,
     chain_value BLOB NOT NULL,
     done INTEGER NOT NULL DEFAULT 0,
+    checksum BLOB NOT NULL,
     PRIMARY KEY (registration, outbox, number)
 ) STRICT, WITHOUT ROWID;
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
 """
-_SCHEMA_VERSION = 1
+_SCHEMA_VERSION = 2
+_CHECKSUM_BYTES = 8
+
+CURSOR_CHECKSUM = "checksum(name, number, hash)"
+"""SQL over a row of `cursors`: what its checksum must be."""
+ENTRY_CHECKSUM = "checksum(registration, outbox, number, height, form, content, message_id, chain_value, done)"
+"""SQL over a row of `entries`: what its checksum must be."""
 
 
 class Connection(Protocol):
@@ -144,6 +158,44 @@ def _open_to_read(path: Path) -> sqlite3.Connection:
     return connection
 
 
+@contextmanager
+def typed_database_errors(directory: Path) -> Iterator[None]:
+    """Turn what SQLite raised in some task of a program into an error that says what to do.
+
+    Raises:
+        ConfigurationError: the database cannot be read or written any more.
+    """
+    try:
+        yield
+    except ExceptionGroup as group:
+        if (failed := group.subgroup(sqlite3.DatabaseError)) is None:
+            raise
+        first: BaseException = failed
+        while isinstance(first, ExceptionGroup):
+            first = first.exceptions[0]
+        raise ConfigurationError(
+            f"stopped, because the gateway's database in {directory} fails: {first}; make room if the disk is full, "
+            "and start again"
+        ) from group
+
+
+def prepare(connection: sqlite3.Connection) -> None:
+    """Make the tables where there are none, and the SQL function `checksum`, which every write of a row calls."""
+    connection.create_function("checksum", -1, _checksum, deterministic=True)
+    connection.executescript(_SCHEMA)
+
+
+def _checksum(*values: object) -> bytes:
+    return blake2b(repr(values).encode(), digest_size=_CHECKSUM_BYTES).digest()
+
+
+def _check_rows(connection: sqlite3.Connection) -> None:
+    for table, checksum in (("cursors", CURSOR_CHECKSUM), ("entries", ENTRY_CHECKSUM)):
+        (wrong,) = connection.execute(f"SELECT count(*) FROM {table} WHERE checksum != {checksum}").fetchone()
+        if wrong:
+            raise sqlite3.DatabaseError(f"{wrong} row(s) of {table} are not what was written")
+
+
 def _open(path: Path) -> sqlite3.Connection:
     path.parent.mkdir(parents=True, exist_ok=True)
     connection = sqlite3.connect(path, isolation_level=None)
@@ -156,7 +208,8 @@ def _open(path: Path) -> sqlite3.Connection:
         (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         if verdict != "ok":
             raise sqlite3.DatabaseError(verdict)
-        connection.executescript(SCHEMA)
+        prepare(connection)
+        _check_rows(connection)
     except BaseException:
         connection.close()
         raise

@@ -4,6 +4,8 @@ Unlike the gateway's database this one must be kept. A statement is written befo
 """
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from piebridge.crypto.errors import ConfigurationError, VerificationError
@@ -38,6 +40,7 @@ class EvidenceLog:
             ConfigurationError: the file is damaged. A notary must not go on without knowing what it has signed.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
         self._connection = sqlite3.connect(path, isolation_level=None)
         try:
             self._connection.execute("PRAGMA journal_mode = WAL")
@@ -62,10 +65,12 @@ class EvidenceLog:
 
         Raises:
             VerificationError: it contradicts one that was signed before. Nothing is written.
+            ConfigurationError: the disk is full or fails. Nothing is written.
         """
         reach("notary.evidence.before_write")
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
+        # As a context manager the connection commits, or takes back whatever SQLite has not taken back by itself.
+        with self._guarded(), self._connection:
+            self._connection.execute("BEGIN IMMEDIATE")
             self._check_block(registration, statement)
             self._connection.execute(
                 "INSERT OR IGNORE INTO blocks VALUES (?, ?, ?, ?)",
@@ -78,11 +83,17 @@ class EvidenceLog:
                     (registration, statement.block_hash, item.slot, item.value),
                 )
             reach("notary.evidence.before_commit")
-            self._connection.execute("COMMIT")
-        except BaseException:
-            self._connection.execute("ROLLBACK")
-            raise
         reach("notary.evidence.after_write")
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            raise ConfigurationError(
+                f"evidence log {self._path} cannot be written: {error}; make room if the disk is full, restore it from "
+                "a backup if it is damaged"
+            ) from error
 
     def _check_block(self, registration: int, statement: NotaryStatement) -> None:
         row = self._connection.execute(

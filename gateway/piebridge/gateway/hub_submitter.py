@@ -15,6 +15,7 @@ from piebridge.chains.endpoint import Fees, ParachainEndpoint, Receipt
 from piebridge.chains.errors import AlreadyKnownError, CallRevertedError, NonceError
 from piebridge.crypto.errors import PermanentChainError, TransientChainError
 from piebridge.failpoints import reach
+from piebridge.gateway.pulse import Pulse
 from piebridge.gateway.telemetry import Counters
 
 _LOG = logging.getLogger(__name__)
@@ -32,10 +33,10 @@ class OutOfGasError(PermanentChainError):
 class SubmitterTimes:
     """Times of a submitter, seconds."""
 
-    poll_seconds: float = 0.2
-    """Pause between two looks for a receipt of a hub transaction."""
-    relay_poll_seconds: float = 0.1
-    """Pause between two looks for the result of a relay transaction."""
+    poll_seconds: float = 0.5
+    """Longest pause between two looks for a receipt of a hub transaction; a new block ends it."""
+    relay_poll_seconds: float = 0.5
+    """Longest pause between two looks for the result of a relay transaction; a new block ends it."""
     rebroadcast_seconds: float = 5.0
     """After this, the same bytes are sent again."""
     replace_seconds: float = 15.0
@@ -81,6 +82,7 @@ class HubSubmitter:
         *,
         times: SubmitterTimes | None = None,
         clock: Callable[[], float] = time.monotonic,
+        pulse: Pulse | None = None,
     ) -> None:
         """Use a key on a chain.
 
@@ -91,7 +93,9 @@ class HubSubmitter:
             counters: where to count.
             times: waiting times.
             clock: seconds, never running backwards.
+            pulse: tells of new blocks, so that a receipt is not looked for at intervals alone.
         """
+        self._pulse = pulse or Pulse()
         self._endpoint = endpoint
         self._account = account
         self._evm_chain_id = evm_chain_id
@@ -107,12 +111,13 @@ class HubSubmitter:
         """Address of the key, 20 bytes."""
         return bytes.fromhex(self._account.address[2:])
 
-    async def submit(self, data: bytes, gas: int) -> Receipt:
+    async def submit(self, data: bytes, gas: int, sent: Callable[[], None] = lambda: None) -> Receipt:
         """Send a call of the hub and wait until it is in a block.
 
         Args:
             data: call data.
             gas: gas limit.
+            sent: called when the node has it; what is sent then comes behind it.
 
         Raises:
             CallRevertedError: it reverted; the message says why, as far as the node tells.
@@ -120,6 +125,7 @@ class HubSubmitter:
             TransientChainError: it is in no block after the longest wait, or its nonce was used by something else.
         """
         flight = await self._send_new(data, gas)
+        sent()
         self._under_way += 1
         try:
             receipt = await self._wait(flight)
@@ -177,7 +183,7 @@ class HubSubmitter:
     async def _wait(self, flight: _Flight) -> Receipt:
         started = last_sent = last_priced = self._clock()
         while True:
-            await asyncio.sleep(self._times.poll_seconds)
+            await self._pulse.wait(self._times.poll_seconds)
             now = self._clock()
             try:
                 receipt = await self._find_receipt(flight)

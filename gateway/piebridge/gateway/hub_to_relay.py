@@ -1,6 +1,6 @@
 """Entries of a hub's outbox to a relay chain: a range, authenticated by light client or notaries."""
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from piebridge.crypto.errors import TransientChainError
@@ -68,18 +68,20 @@ class HubToRelayCarrier:
         maker = self._connections.hubs[path.registration].maker
         states: dict[int, Delivery] = {}
         packets: dict[int, tuple[Header, ArchivedEntry]] = {}
-        for archived in self._archived(path, numbers):
+        batches: dict[int, ReceiptsEntry] = {}
+        for archived in self._archive.get_many(path.registration, path.outbox, numbers):
             entry = decode_archived(archived, maker)
             if isinstance(entry, PacketEntry):
                 packets[archived.number] = (entry.packet.header, archived)
             elif isinstance(entry, ReceiptsEntry):
-                opened = await _is_opened(relay, [receipt.packet_id for receipt in entry.batch.receipts])
-                states[archived.number] = Delivery.DONE if opened else Delivery.PENDING
+                batches[archived.number] = entry
             elif isinstance(entry, ReportEntry):
                 cursor = await relay.reader.cursor(path.registration, path.outbox)
                 states[archived.number] = Delivery.DONE if cursor.number >= archived.number else Delivery.PENDING
             else:
                 states[archived.number] = Delivery.DONE  # nothing in it can be carried
+        for number, opened in (await _are_opened(relay, batches)).items():
+            states[number] = Delivery.DONE if opened else Delivery.PENDING
         if packets:
             states |= await self._check_packets(path, relay, known, packets)
         return states
@@ -188,19 +190,16 @@ class HubToRelayCarrier:
             raise TransientChainError(f"{path}: entry {first - 1} is not in the archive")
         return before.chain_value
 
-    def _archived(self, path: PathKey, numbers: Iterable[int]) -> list[ArchivedEntry]:
-        found = (self._archive.get(path.registration, path.outbox, number) for number in numbers)
-        return [entry for entry in found if entry is not None]
 
-
-async def _is_opened(relay: RelayConnection, packet_ids: list[bytes]) -> bool:
-    """Whether the receipts of a batch were opened: none that the relay chain remembers lacks its receipt.
+async def _are_opened(relay: RelayConnection, batches: Mapping[int, ReceiptsEntry]) -> dict[int, bool]:
+    """Whether the receipts of batches were opened: none that the relay chain remembers lacks its receipt.
 
     The batch answers a range that this relay chain endorsed, so it has recorded the packets. What it has forgotten
     since was settled, and so was its receipt.
     """
-    for packet_id in packet_ids:
-        packet = await relay.reader.packet(packet_id)
-        if packet is not None and not packet["receipt"]["code"]:
-            return False
-    return True
+    packet_ids = [receipt.packet_id for entry in batches.values() for receipt in entry.batch.receipts]
+    codes = dict(zip(packet_ids, await relay.reader.receipt_codes(packet_ids), strict=True))
+    return {
+        number: all(codes[receipt.packet_id] != 0 for receipt in entry.batch.receipts)
+        for number, entry in batches.items()
+    }

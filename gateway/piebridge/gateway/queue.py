@@ -9,9 +9,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeAlias
 
-from piebridge.gateway.carrier import Answer, Send, count_done
+from piebridge.gateway.carrier import Answer, count_done
 from piebridge.gateway.forwarder import Effect, Event, Failed, Submit
 from piebridge.gateway.prepared import Prepared
+from piebridge.gateway.sending import Sending
 from piebridge.gateway.telemetry import Counters
 
 WorkOut: TypeAlias = Callable[[Effect], Awaitable[Answer]]
@@ -46,7 +47,7 @@ class InProcessQueue:
     def __init__(
         self,
         work_out: WorkOut,
-        send: Send,
+        sending: Sending,
         counters: Counters,
         *,
         concurrency_max: int = 64,
@@ -54,7 +55,7 @@ class InProcessQueue:
     ) -> None:
         """Start empty."""
         self._work_out = work_out
-        self._send = send
+        self._sending = sending
         self._counters = counters
         self._waiting: asyncio.Queue[Effect] = asyncio.Queue(waiting_max)
         self._refused: list[Event] = []
@@ -68,6 +69,9 @@ class InProcessQueue:
         except asyncio.QueueFull:
             self._counters.add("effects_refused")
             self._receive(full(effect))
+        else:
+            if isinstance(effect, Submit):
+                self._sending.announce(effect)
 
     async def run(self, receive: Receive) -> None:
         """Carry effects out until cancelled; then those under way are cancelled too.
@@ -85,8 +89,10 @@ class InProcessQueue:
                 answer = await self._work_out(effect)
                 if isinstance(answer, Prepared):
                     assert isinstance(effect, Submit), "only a submission is prepared"
-                    receive(await self._send(effect, answer))
+                    receive(await self._sending.send(effect, answer))
                 else:
+                    if isinstance(effect, Submit):
+                        self._sending.give_up(effect)
                     if not isinstance(answer, Failed):
                         count_done(effect, self._counters)
                     receive(answer)

@@ -53,6 +53,7 @@ class RelayToHubCarrier:
         whole = await relay.reader.range(path.registration, effect.first, effect.last)
         chosen = reshaped(whole, dict(effect.forms))
         if chosen.fold().value != value:
+            relay.reader.forget(path.registration)
             raise VerificationError(
                 f"{path}: the relay chain's entries do not fold to the endorsed value", expected=value
             )

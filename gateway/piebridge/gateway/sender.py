@@ -43,6 +43,7 @@ class Sender:
                 counters,
                 times=surroundings.submitter_times,
                 clock=surroundings.monotonic,
+                pulse=hub.pulse,
             )
             for registration, hub in connections.hubs.items()
         }
@@ -51,6 +52,7 @@ class Sender:
                 connection.endpoint,
                 _signer(config, relay),
                 counters,
+                pulse=connection.pulse,
                 poll_seconds=surroundings.submitter_times.relay_poll_seconds,
                 rebroadcast_seconds=surroundings.submitter_times.rebroadcast_seconds,
                 give_up_seconds=surroundings.submitter_times.give_up_seconds,
@@ -60,18 +62,24 @@ class Sender:
             for relay, connection in connections.relays.items()
         }
 
-    async def send(self, effect: Submit, prepared: Prepared) -> None:
+    async def send(self, effect: Submit, prepared: Prepared, sent: Callable[[], None] = lambda: None) -> None:
         """Send a batch and wait until it is in a block.
+
+        Args:
+            effect: the batch.
+            prepared: its transactions.
+            sent: called once the far end's node has it; what is sent then comes behind it.
 
         Raises:
             ChainError: the first failure; of several calls the others have ended too by then, well or not.
         """
         path = effect.path
         if prepared.relay_transactions:
+            sent()  # the submitter itself keeps the order in which it is called
             await self.submit_to_relay(path.relay, list(prepared.relay_transactions))
         if path.flow is Flow.RELAY_TO_HUB:
             for call in prepared.hub_calls:
-                await self._send_range(path, call, carried=len(effect.forms))
+                await self._send_range(path, call, sent, carried=len(effect.forms))
         else:
             calls = [self._send_call(path, call) for call in prepared.hub_calls]
             failures = [error for error in await asyncio.gather(*calls, return_exceptions=True) if error is not None]
@@ -90,7 +98,7 @@ class Sender:
             if len(result.data) == _NEWS_LENGTH and not int.from_bytes(result.data, "big"):
                 self._counters.add("redundant_transactions", chain=f"relay-{relay}", kind=kind)
 
-    async def _send_range(self, path: PathKey, call: HubCall, *, carried: int) -> None:
+    async def _send_range(self, path: PathKey, call: HubCall, sent: Callable[[], None], *, carried: int) -> None:
         hub, learned = self._connections.hubs[path.registration], self._learned[path.registration]
         gas = learned.limit(call.gas_upper, call.gas_least)
         block_limit = (await hub.endpoint.latest_block()).gas_limit
@@ -99,7 +107,7 @@ class Sender:
                 raise PermanentChainError(f"{path}: the batch needs {gas} gas, a block has {block_limit}")
             gas = block_limit
         try:
-            gas_used = await self._submit_to_hub(path, call.data, gas)
+            gas_used = await self._submit_to_hub(path, call.data, gas, sent)
         except (OutOfGasError, CallRevertedError) as error:
             if gas < call.gas_upper and (isinstance(error, OutOfGasError) or error.data[:4] == _INSUFFICIENT_GAS):
                 learned.forget()
@@ -112,8 +120,10 @@ class Sender:
     async def _send_call(self, path: PathKey, call: HubCall) -> None:
         await self._submit_to_hub(path, call.data, call.gas_upper)
 
-    async def _submit_to_hub(self, path: PathKey, data: bytes, gas: int) -> int:
-        return (await self._hubs[path.registration].submit(data, gas)).gas_used
+    async def _submit_to_hub(
+        self, path: PathKey, data: bytes, gas: int, sent: Callable[[], None] = lambda: None
+    ) -> int:
+        return (await self._hubs[path.registration].submit(data, gas, sent)).gas_used
 
 
 def _signer(config: GatewayConfig, relay: int) -> Callable[[int, bytes, int, int], bytes]:

@@ -15,11 +15,10 @@ from piebridge.chains.endpoint import Block
 from piebridge.crypto.errors import DecodingError, PieBridgeError, TransientChainError
 from piebridge.gateway.archive import Archive
 from piebridge.gateway.batching import GasModel
-from piebridge.gateway.carrier import sender_of
 from piebridge.gateway.config import BrokerConfig, ChainConfig, GatewayConfig, RelayConfig
 from piebridge.gateway.connections import connect
 from piebridge.gateway.cursors import CursorStore
-from piebridge.gateway.database import Database
+from piebridge.gateway.database import Database, typed_database_errors
 from piebridge.gateway.flows import make_carriers
 from piebridge.gateway.forwarder import (
     Defer,
@@ -34,11 +33,13 @@ from piebridge.gateway.forwarder import (
 )
 from piebridge.gateway.listener import HubListener, Synced
 from piebridge.gateway.prepared import Prepared
+from piebridge.gateway.pulse import Pulse
 from piebridge.gateway.queue import EffectQueue, InProcessQueue
 from piebridge.gateway.reconciler import Reconciler
 from piebridge.gateway.relay_listener import RelayListener
 from piebridge.gateway.retry import retry_delays
 from piebridge.gateway.sender import Sender
+from piebridge.gateway.sending import Sending
 from piebridge.gateway.surroundings import Surroundings
 from piebridge.gateway.telemetry import Counters, serve_status
 from piebridge.gateway.turns import PATIENCE_DEADLINES, Turns
@@ -114,12 +115,14 @@ class Gateway:
         """Wait until the gateway is stopped.
 
         Raises:
+            ConfigurationError: the database cannot be read or written any more.
             ExceptionGroup: a part of the program has failed in a way that it does not know.
         """
         if self._running is not None:
             await asyncio.wait({self._running})
             if not self._running.cancelled():
-                self._running.result()
+                with typed_database_errors(self._config.data_directory):
+                    self._running.result()
 
     async def stop(self) -> None:
         """Stop carrying and close everything; what was under way is found again at the next start."""
@@ -140,10 +143,11 @@ class Gateway:
             tasks.create_task(self._reconcile_forever())
             for registration, listener in self._hub_listeners.items():
                 hub = self.connections.hubs[registration]
-                tasks.create_task(self._follow(hub.endpoint.name, hub.endpoint.wakes, listener.sync))
+                tasks.create_task(self._follow(hub.endpoint.name, hub.endpoint.wakes, listener.sync, hub.pulse))
             for relay, relay_listener in self._relay_listeners.items():
-                endpoint = self.connections.relays[relay].endpoint
-                tasks.create_task(self._follow(endpoint.name, endpoint.wakes, relay_listener.sync))
+                connection = self.connections.relays[relay]
+                endpoint = connection.endpoint
+                tasks.create_task(self._follow(endpoint.name, endpoint.wakes, relay_listener.sync, connection.pulse))
 
     def health(self) -> dict[str, Any]:
         """Return what operators want to know at a glance."""
@@ -193,24 +197,23 @@ class Gateway:
     def _take_finished(self) -> None:
         """Keep in the caches what the chains said is done; leave to others what they are at work on."""
         now = self._now()
-        others_work: set[PathKey] = set()
-        acknowledged_later: set[PathKey] = set()
+        finished: dict[PathKey, list[int]] = {}
         for path, item in self.forwarder.take_finished():
-            self.counters.add("items_done", flow=path.flow_name)
-            if self._turns.finished(path, item.number, now):
-                others_work.add(path)
+            finished.setdefault(path, []).append(item.number)
+        for path, numbers in finished.items():
+            self.counters.add("items_done", len(numbers), flow=path.flow_name)
+            if self._turns.finished(path, numbers, now):
+                self._defer(path, now, now)
             if path.flow is Flow.HUB_TO_RELAY:
-                self._archive.mark_done(path.registration, path.outbox, [item.number])
+                self._archive.mark_done(path.registration, path.outbox, numbers)
             elif path.flow is Flow.RELAY_TO_HUB:
-                acknowledged_later.add(PathKey(Flow.ACKNOWLEDGE.value, path.registration, path.relay))
+                acknowledge = PathKey(Flow.ACKNOWLEDGE.value, path.registration, path.relay)
+                self._defer(acknowledge, now, now + self._config.forwarder.acknowledge_after_seconds)
             elif path.flow is Flow.ACKNOWLEDGE:
-                self._relay_listeners[path.relay].finished(path.registration, item.number)
+                self._relay_listeners[path.relay].finished(path.registration, numbers)
             elif path.flow is Flow.SETTLE:
-                self._reconciler.settled(path, item.number)
-        for path in others_work:
-            self._defer(path, now, now)
-        for path in acknowledged_later:
-            self._defer(path, now, now + self._config.forwarder.acknowledge_after_seconds)
+                for number in numbers:
+                    self._reconciler.settled(path, number)
 
     def _defer(self, path: PathKey, now: float, begin: float) -> None:
         """Leave the items of a path to the gateways before this one, from a moment on."""
@@ -222,11 +225,15 @@ class Gateway:
     # Listening
 
     async def _follow(
-        self, name: str, wakes: Callable[[], AsyncIterator[None]], sync: Callable[[], Awaitable[object]]
+        self,
+        name: str,
+        wakes: Callable[[], AsyncIterator[None]],
+        sync: Callable[[], Awaitable[object]],
+        pulse: Pulse,
     ) -> None:
         """Look at a chain whenever it stirs, and at intervals; wait longer and longer while it fails."""
         woken = asyncio.Event()
-        waker = asyncio.create_task(_wake(wakes, woken))
+        waker = asyncio.create_task(_wake(wakes, woken, pulse))
         delays = retry_delays(0.5, 15.0)
         try:
             while True:
@@ -335,20 +342,20 @@ class Gateway:
                 _LOG.warning("not reachable yet: %s", error)
 
     def _make_queue(self) -> EffectQueue:
-        send = sender_of(self._send, self.counters)
+        sending = Sending(self._send, self.counters)
         if self._config.broker is None:
 
             async def catch_up(registration: int) -> None:
                 await self._hub_listeners[registration].sync()
 
             carriers = make_carriers(self.connections, self._archive, catch_up, self.counters)
-            return InProcessQueue(carriers.work_out, send, self.counters)
+            return InProcessQueue(carriers.work_out, sending, self.counters)
         from piebridge.gateway.broker.celery_queue import CeleryQueue  # Celery only where it is wanted
 
-        return CeleryQueue(self._config, self._config.broker, send, self.counters)
+        return CeleryQueue(self._config, self._config.broker, sending, self.counters)
 
-    async def _send(self, effect: Submit, prepared: Prepared) -> None:
-        await self._sender.send(effect, prepared)
+    async def _send(self, effect: Submit, prepared: Prepared, sent: Callable[[], None]) -> None:
+        await self._sender.send(effect, prepared, sent)
         self._turns.carried(effect.path, [number for number, _ in effect.forms])
 
     def _hub_listener(self, chain: ChainConfig) -> HubListener:
@@ -417,6 +424,7 @@ async def run_gateway(config: GatewayConfig) -> None:
         await gateway.stop()
 
 
-async def _wake(wakes: Callable[[], AsyncIterator[None]], woken: asyncio.Event) -> None:
+async def _wake(wakes: Callable[[], AsyncIterator[None]], woken: asyncio.Event, pulse: Pulse) -> None:
     async for _ in wakes():
         woken.set()
+        pulse.beat()

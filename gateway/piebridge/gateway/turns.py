@@ -115,13 +115,14 @@ class Turns:
         """Note that this gateway has brought items to the other end."""
         self._carried[path].update(numbers)
 
-    def finished(self, path: PathKey, number: int, now: float) -> bool:
-        """Note that an item has come to its end; return whether by somebody else's work."""
+    def finished(self, path: PathKey, numbers: Collection[int], now: float) -> bool:
+        """Note that items have come to their end; return whether some did by somebody else's work."""
         turn, own = _turn(path), self._carried[path]
-        if number not in own:
+        others = not own.issuperset(numbers)
+        own.difference_update(numbers)
+        if others:
             self._held_until.pop(turn, None)
             return True
-        own.discard(number)
         if (rank := self.rank(path)) and turn not in self._held_until:
             self._held_until[turn] = now + HOLD_DEADLINES * rank * self.deadline_seconds(path)
         elif self._held_until.get(turn, now) < now:

@@ -11,7 +11,7 @@ from pathlib import Path
 import aiohttp
 
 from piebridge.cli import network_file, processes
-from piebridge.cli.local_network.plan import ParachainKind, Wishes
+from piebridge.cli.local_network.plan import Engine, ParachainKind, Wishes
 from piebridge.cli.local_network.up import up
 from piebridge.cli.network_file import NetworkFile, ProcessEntry
 from piebridge.cli.progress import SilentProgress
@@ -62,44 +62,57 @@ class CampaignNetwork:
         self.kills[name] = self.kills.get(name, 0) + 1
         self._down.add(name)
 
-    def start(self, name: str, *, wrapper: Sequence[str] = (), environment: Mapping[str, str] | None = None) -> None:
+    def read_again(self) -> None:
+        """Take over what a command of another process has written into the network file."""
+        self._network = network_file.load(self.directory)
+
+    def start(
+        self,
+        name: str,
+        *,
+        wrapper: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+        keep_file: bool = False,
+        replacing: Mapping[str, str] | None = None,
+    ) -> None:
         """Start a process that does not run, as it was started the first time.
 
         Args:
             name: which.
             wrapper: words before its command: a program that executes it in its own place.
-            environment: variables added to its own, for this life only.
+            environment: variables added to its own.
+            keep_file: leave the network file as it is, for a test that has changed it.
+            replacing: words of its command that are others. All of these hold for this life only.
         """
         old = self.entry(name)
         assert not processes.is_running(old), f"{name} runs already"
         variables = {**processes.own_environment(), **(environment or {})}
-        new = processes.start(name, old.role, [*wrapper, *old.command], self.directory, variables)
+        command = [*wrapper, *((replacing or {}).get(word, word) for word in old.command)]
+        new = processes.start(name, old.role, command, self.directory, variables)
         new = replace(new, command=old.command)
         entries = tuple(new if entry.name == name else entry for entry in self._network.processes)
         self._network = replace(self._network, processes=entries)
-        network_file.save(self._network, self.directory)
+        if not keep_file:
+            network_file.save(self._network, self.directory)
         self.starts[name] += 1
         self._down.discard(name)
 
-    def log_size(self, name: str) -> int:
-        """Bytes that a process has written into its log in all its lives."""
-        return (self.directory / self.entry(name).log_file).stat().st_size
+    def log(self, name: str) -> str:
+        """The last lines that a process has written."""
+        return processes.tail(self.directory, self.entry(name), 40)
 
-    def log_since(self, name: str, size: int) -> str:
-        """What a process has written since its log had a size."""
-        with (self.directory / self.entry(name).log_file).open("rb") as log:
-            log.seek(size)
-            return log.read().decode(errors="replace")
+    async def ends(self, name: str, timeout_seconds: float) -> int | None:
+        """Wait until a process has ended by itself, and return its exit code, or minus the signal that ended it.
 
-    async def ends(self, name: str, timeout_seconds: float) -> bool:
-        """Wait until a process has ended by itself; tells whether it has. It may then be started again."""
+        It may then be started again. None when it still runs.
+        """
         deadline = time.monotonic() + timeout_seconds
         while self.is_running(name):
             if time.monotonic() > deadline:
-                return False
+                return None
             await asyncio.sleep(_POLL_SECONDS)
         self._down.add(name)
-        return True
+        return processes.exit_status(self.entry(name))
 
     async def serves(self, name: str) -> None:
         """Wait until a gateway or notary answers at its status page."""
@@ -141,10 +154,10 @@ class CampaignNetwork:
 
 
 async def start_network(
-    directory: Path, kind: ParachainKind, *, parachains: int = 2, gateways: int = 2
+    directory: Path, kind: ParachainKind, *, parachains: int = 2, gateways: int = 2, engine: Engine = Engine.EMBEDDED
 ) -> CampaignNetwork:
     """Start a network for a test, which has to stop it however the test ends."""
-    wishes = Wishes(parachains=parachains, parachain_kind=kind, gateways=gateways)
+    wishes = Wishes(parachains=parachains, parachain_kind=kind, gateways=gateways, engine=engine)
     wishes = replace(wishes, port_base=free_port_base(wishes))
     return CampaignNetwork(await up(wishes, directory, SilentProgress()), directory)
 

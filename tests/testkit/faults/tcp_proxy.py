@@ -31,7 +31,7 @@ class Fault(StrEnum):
     """The server's side is gone without a word: its bytes never come, the client's are never read."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Link:
     """One client's connection with its way to the server."""
 

@@ -162,6 +162,6 @@ class GatewayProcess:
         connection = sqlite3.connect(":memory:", isolation_level=None)
         if self.disk:
             connection.deserialize(self.disk)
-        connection.executescript(database.SCHEMA)
+        database.prepare(connection)
         self._connection = connection
         return connection

@@ -10,10 +10,10 @@ from piebridge.gateway.batching import (
     item_of_relay_entry,
     range_of_archived,
     reshaped,
-    spans,
 )
 from piebridge.gateway.forwarder import FORM_FULL, FORM_WITHOUT_BODY
 from piebridge.gateway.slots import evidence_of
+from piebridge.gateway.spans import spans
 from piebridge.protocol_stack.commitment import (
     origin_status_slot,
     receipts_slot,

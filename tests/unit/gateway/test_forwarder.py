@@ -433,3 +433,58 @@ def test_an_item_that_only_has_to_become_final_is_not_called_stuck() -> None:
     (status,) = forwarder.status(3)
 
     assert (status.waiting, status.stuck) == (1, ())
+
+
+SEVERAL = ForwarderSettings(
+    limits=tuple((flow, BatchLimits(2, 1_000, 1 << 62, 0.0, batches_max=3)) for flow in Flow),
+    effect_timeout_seconds=60,
+)
+
+
+def begin_three(forwarder: PacketForwarder) -> list[Authenticate]:
+    observe(forwarder, RELAY_PATH, *range(1, 9))
+    answer_check(forwarder, 0)
+    begun = forwarder.effects(0)
+    assert [effect.at_least for effect in begun if isinstance(effect, Authenticate)] == [2, 4, 6]
+    return [effect for effect in begun if isinstance(effect, Authenticate)]
+
+
+def submitted_numbers(effects: list[Effect]) -> list[list[int]]:
+    return [[number for number, _ in effect.forms] for effect in effects if isinstance(effect, Submit)]
+
+
+def test_several_batches_are_under_way_and_none_has_an_item_of_another() -> None:
+    forwarder = PacketForwarder(SEVERAL)
+    begin_three(forwarder)
+    assert forwarder.effects(0) == [], "the fourth waits for a place"
+    assert forwarder.status(0)[0].pending == 8
+
+
+def test_batches_are_submitted_in_the_order_in_which_they_were_begun() -> None:
+    forwarder = PacketForwarder(SEVERAL)
+    first, second, third = begin_three(forwarder)
+    forwarder.receive(Authenticated(third.id, 6, b""), 1)
+    assert submitted_numbers(forwarder.effects(1)) == []
+    forwarder.receive(Authenticated(first.id, 2, b""), 1)
+    assert submitted_numbers(forwarder.effects(1)) == [[1, 2]]
+    forwarder.receive(Authenticated(second.id, 4, b""), 1)
+    assert submitted_numbers(forwarder.effects(1)) == [[3, 4], [5, 6]]
+
+
+def test_a_batch_that_fails_before_it_is_sent_does_not_hold_up_those_behind_it() -> None:
+    forwarder = PacketForwarder(SEVERAL)
+    first, second, _ = begin_three(forwarder)
+    forwarder.receive(Authenticated(second.id, 4, b""), 1)
+    forwarder.receive(Failed(first.id, "outage", permanent=False), 1)
+    assert submitted_numbers(forwarder.effects(1)) == [[3, 4]]
+
+
+def test_a_batch_that_has_ended_makes_room_for_the_next() -> None:
+    forwarder = PacketForwarder(SEVERAL)
+    first, _, _ = begin_three(forwarder)
+    forwarder.receive(Authenticated(first.id, 2, b""), 1)
+    (submit,) = forwarder.effects(1)
+    forwarder.receive(Submitted(submit.id), 2)
+    effects = forwarder.effects(2)
+    assert [effect.numbers for effect in effects if isinstance(effect, Check)] == [(1, 2)]
+    assert [effect.at_least for effect in effects if isinstance(effect, Authenticate)] == [8]

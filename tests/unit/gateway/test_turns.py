@@ -60,21 +60,21 @@ def test_who_has_taken_over_goes_on_for_a_while_and_then_lets_the_other_have_its
     turns = next(turns for address in ADDRESSES if (turns := turns_of(address)).rank(path()) == 1)
     turns.carried(path(), [1, 2])
     assert turns.gateway_delay_seconds(path(), NOW) == 10
-    assert not turns.finished(path(), 1, NOW)
+    assert not turns.finished(path(), [1], NOW)
     assert turns.gateway_delay_seconds(path(), NOW) == 0
     assert turns.gateway_delay_seconds(path(outbox=1), NOW) == 0
     later = NOW + HOLD_DEADLINES * 10
     assert turns.gateway_delay_seconds(path(), later) == 10
-    assert not turns.finished(path(), 2, later + 1)
+    assert not turns.finished(path(), [2], later + 1)
     assert turns.gateway_delay_seconds(path(), later + 1) == 10
 
 
 def test_others_work_ends_a_take_over() -> None:
     turns = next(turns for address in ADDRESSES if (turns := turns_of(address)).rank(path()) == 2)
     turns.carried(path(), [1])
-    turns.finished(path(), 1, NOW)
+    turns.finished(path(), [1], NOW)
     assert turns.gateway_delay_seconds(path(), NOW) == 0
-    assert turns.finished(path(), 2, NOW)
+    assert turns.finished(path(), [2], NOW)
     assert turns.gateway_delay_seconds(path(), NOW) == 20
 
 

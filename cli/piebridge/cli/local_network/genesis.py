@@ -57,12 +57,11 @@ def write_evm_genesis(chain: ParachainPlan, plan: NetworkPlan, keys: NetworkKeys
     from piebridge.evm_chain.genesis import GenesisAccount, evm_genesis
     from piebridge.evm_chain.node import evm_genesis_document
 
-    assert chain.validator_key is not None
     alloc = {address: GenesisAccount(balance=FUNDS_WEI) for address in funded(plan, keys)}
     document = evm_genesis_document(
         chain.cometbft_chain_id,
         time.time_ns(),
-        [ValidatorKey(keys.private(chain.validator_key)).public_key],
+        [ValidatorKey(keys.private(key)).public_key for key in chain.validator_keys],
         evm_genesis(chain.evm_chain_id, alloc),
     )
     _write_genesis(directory / chain.home, document.to_json())

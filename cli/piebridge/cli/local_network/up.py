@@ -10,6 +10,8 @@ from typing import TypeVar
 
 import aiohttp
 
+from piebridge.abci.cometbft.binary import find_cometbft
+from piebridge.abci.cometbft.config import node_id
 from piebridge.chains.cometbft_rpc import CometBftRpc
 from piebridge.chains.jsonrpc import JsonRpcClient
 from piebridge.cli import network_file, processes, serving
@@ -21,10 +23,13 @@ from piebridge.cli.local_network.keys import NetworkKeys, make_keys
 from piebridge.cli.local_network.plan import (
     HOST,
     PASSWORD_FILE,
+    Engine,
+    KeyPlan,
     NetworkPlan,
     ParachainKind,
     ParachainPlan,
     RelayPlan,
+    ValidatorPlan,
     Wishes,
     make_plan,
 )
@@ -55,6 +60,8 @@ async def up(wishes: Wishes, directory: Path, progress: Progress, *, replace: bo
         ChainError: a chain does not do what it should.
     """
     plan = make_plan(wishes)
+    if wishes.engine is Engine.COMETBFT:
+        find_cometbft()
     folder.require_idle(directory)
     folder.probe_ports(plan)
     folder.prepare(directory, replace_old=replace)
@@ -92,7 +99,8 @@ class _Start:
         network = describe(plan, self._keys, dict(trusted), self.journal.entries, self._created_at)
         network_file.save(network, self._directory)
         self._progress.done(
-            f"{len(plan.relays)} relay chain(s) with {plan.wishes.validators} validator keys each; hub and "
+            f"{len(plan.relays)} relay chain(s) with {plan.wishes.validators} validators each on engine "
+            f"{plan.wishes.engine}; hub and "
             "3 applications on every parachain, joined by governor messages"
         )
 
@@ -114,9 +122,19 @@ class _Start:
         if chain.kind is ParachainKind.ANVIL:
             await self._start_anvil(chain)
             return chain.registration, None
-        assert chain.validator_key is not None
         genesis.write_evm_genesis(chain, self._plan, self._keys, self._directory)
-        process = self._launch(
+        started = self._launch_evm_nodes(chain) if chain.nodes else [self._launch_evm_chain(chain)]
+        checkpoints = await asyncio.gather(
+            *(
+                self._at_rpc(process, url, lambda rpc: genesis.read_checkpoint(chain, rpc))
+                for process, url in zip(started, chain.cometbft_urls, strict=True)
+            )
+        )
+        return chain.registration, checkpoints[0]
+
+    def _launch_evm_chain(self, chain: ParachainPlan) -> ProcessEntry:
+        assert chain.validator_key is not None
+        return self._launch(
             chain.name,
             "parachain",
             [
@@ -129,12 +147,50 @@ class _Start:
                 *self._passphrase(),
             ],
         )
-        rpc = CometBftRpc(f"http://{HOST}:{chain.cometbft_port}")
+
+    def _launch_evm_nodes(self, chain: ParachainPlan) -> list[ProcessEntry]:
+        identities = [(node.p2p_key, node.p2p_port) for node in chain.nodes]
+        return [
+            self._launch(
+                node.name,
+                "parachain",
+                [
+                    *("chain", "run", "evm", "--dev", "--engine", "cometbft"),
+                    *("--home", str(self._directory / node.home)),
+                    *("--genesis", str(self._directory / chain.home / "config" / "genesis.json")),
+                    *("--validator-key", str(self._directory / node.consensus_key.file)),
+                    *("--rpc-port", str(node.cometbft_port)),
+                    *("--eth-port", str(node.eth_port)),
+                    *self._node_options(index, identities),
+                    *("--block-interval", str(PARACHAIN_BLOCK_INTERVAL_SECONDS)),
+                    *self._passphrase(),
+                ],
+            )
+            for index, node in enumerate(chain.nodes)
+        ]
+
+    def _node_options(self, index: int, identities: Sequence[tuple[KeyPlan, int]]) -> list[str]:
+        """Return the options of a CometBFT node for its place in a full mesh."""
+        key, port = identities[index]
+        options = ["--p2p-key", str(self._directory / key.file), "--p2p-port", str(port)]
+        for other, (peer_key, peer_port) in enumerate(identities):
+            if other != index:
+                options += ["--peer", f"{node_id(self._keys.private(peer_key))}@{HOST}:{peer_port}"]
+        return options
+
+    async def _at_rpc(self, process: ProcessEntry, url: str, ask: Callable[[CometBftRpc], Awaitable[_T]]) -> _T:
+        """Ask a node's CometBFT RPC until it answers and takes transactions."""
+        rpc = CometBftRpc(url)
+
+        async def once() -> _T:
+            if (await rpc.status()).catching_up:
+                raise TransientChainError(f"{url} still fetches blocks")
+            return await ask(rpc)
+
         try:
-            checkpoint = await self._ready(process, lambda: genesis.read_checkpoint(chain, rpc))
+            return await self._ready(process, once)
         finally:
             await rpc.close()
-        return chain.registration, checkpoint
 
     async def _start_anvil(self, chain: ParachainPlan) -> None:
         program = anvil.find_anvil()
@@ -165,25 +221,47 @@ class _Start:
             content = genesis.relay_genesis(relay, self._plan, self._keys, hub, checkpoints)
             document = genesis.write_relay_genesis(content, relay, self._directory)
             hashes[relay.relay] = genesis_hash(document)
-            self._launch(relay.name, "relay", self._relay_command(relay))
+            self._launch_relay(relay)
         return hashes
 
-    def _relay_command(self, relay: RelayPlan) -> list[str]:
-        command = ["chain", "run", "relay", "--dev", "--home", str(self._directory / relay.home)]
+    def _launch_relay(self, relay: RelayPlan) -> None:
+        if self._plan.wishes.engine is Engine.EMBEDDED:
+            command = ["chain", "run", "relay", "--dev", "--home", str(self._directory / relay.home)]
+            for item in relay.validators:
+                command += self._validator_options(item)
+            self._launch(relay.name, "relay", [*command, *self._relay_options()])
+            return
+        identities = [
+            (item.p2p_key, item.p2p_port)
+            for item in relay.validators
+            if item.p2p_key is not None and item.p2p_port is not None
+        ]
         for item in relay.validators:
-            command += ["--validator-key", str(self._directory / item.consensus_key.file)]
-            command += ["--endorsement-key", str(self._directory / item.endorsement_key.file)]
-            command += ["--rpc-port", str(item.rpc_port)]
-        return [*command, "--block-interval", str(RELAY_BLOCK_INTERVAL_SECONDS), *self._passphrase()]
+            command = ["chain", "run", "relay", "--dev", "--engine", "cometbft"]
+            command += ["--home", str(self._directory / relay.home_of(item))]
+            command += ["--genesis", str(self._directory / relay.home / "config" / "genesis.json")]
+            command += [*self._validator_options(item), *self._node_options(item.index, identities)]
+            self._launch(item.process, "relay", [*command, *self._relay_options()])
+
+    def _validator_options(self, validator: ValidatorPlan) -> list[str]:
+        return [
+            *("--validator-key", str(self._directory / validator.consensus_key.file)),
+            *("--endorsement-key", str(self._directory / validator.endorsement_key.file)),
+            *("--rpc-port", str(validator.rpc_port)),
+        ]
+
+    def _relay_options(self) -> list[str]:
+        return ["--block-interval", str(RELAY_BLOCK_INTERVAL_SECONDS), *self._passphrase()]
 
     async def _relay_ready(self, relay: RelayPlan) -> tuple[int, tuple[int, bytes]]:
-        """Return the relay id with height and hash of its first header."""
-        rpc = CometBftRpc(f"http://{HOST}:{relay.validators[0].rpc_port}")
-        try:
-            signed = await self._ready(self._process(relay.name), lambda: rpc.signed_header(1))
-        finally:
-            await rpc.close()
-        return relay.relay, (signed.header.height, signed.header.hash())
+        """Return the relay id with height and hash of its first header, once every validator has it."""
+        headers = await asyncio.gather(
+            *(
+                self._at_rpc(self._process(item.process), item.rpc_url, lambda rpc: rpc.signed_header(1))
+                for item in relay.validators
+            )
+        )
+        return relay.relay, (headers[0].header.height, headers[0].header.hash())
 
     # Gateways and notaries
 

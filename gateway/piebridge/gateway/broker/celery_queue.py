@@ -26,11 +26,12 @@ from piebridge.gateway.broker.messages import SECRET_LENGTH, Probe, Reply, Task,
 from piebridge.gateway.broker.names import Names
 from piebridge.gateway.broker.supervisor import WorkerSupervisor
 from piebridge.gateway.broker.worker_settings import WorkerSettings
-from piebridge.gateway.carrier import Answer, Send, count_done
+from piebridge.gateway.carrier import Answer, count_done
 from piebridge.gateway.config import BrokerConfig, GatewayConfig
 from piebridge.gateway.forwarder import Authenticate, Authenticated, Check, Checked, Effect, Failed, PathKey, Submit
 from piebridge.gateway.prepared import Prepared
 from piebridge.gateway.queue import WAITING_MAX, Receive, full
+from piebridge.gateway.sending import Sending
 from piebridge.gateway.telemetry import Counters
 
 _LOG = logging.getLogger(__name__)
@@ -64,7 +65,7 @@ class CeleryQueue:
         self,
         config: GatewayConfig,
         broker: BrokerConfig,
-        send: Send,
+        sending: Sending,
         counters: Counters,
         *,
         waiting_max: int = WAITING_MAX,
@@ -75,7 +76,7 @@ class CeleryQueue:
         Args:
             config: the gateway; its key goes nowhere from here.
             broker: Redis and workers.
-            send: sends prepared batches.
+            sending: sends prepared batches.
             counters: where to count.
             waiting_max: effects that are held at most.
             clock: monotonic seconds.
@@ -84,7 +85,7 @@ class CeleryQueue:
             ConfigurationError: the gateway's name cannot be part of a key.
         """
         self._broker = broker
-        self._send = send
+        self._sending = sending
         self._counters = counters
         self._waiting_max = waiting_max
         self._clock = clock
@@ -95,8 +96,8 @@ class CeleryQueue:
         self._application = make_application(broker, self._names)
         self._publisher = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="publisher")
         self._waiting: dict[int, _Waiting] = {}
-        self._prepared: dict[PathKey, tuple[Submit, Prepared]] = {}
-        self._sending: set[asyncio.Task[None]] = set()
+        self._prepared: dict[tuple[PathKey, int], tuple[Submit, Prepared]] = {}
+        self._under_way: set[asyncio.Task[None]] = set()
         self._beat = 0
         self._reachable_since: float | None = None
         self._unreachable_since = clock()
@@ -108,9 +109,10 @@ class CeleryQueue:
 
     def put(self, effect: Effect) -> None:
         """Take an effect; a submission that was prepared together with its evidence is sent at once."""
-        if isinstance(effect, Submit) and (kept := self._prepared.pop(effect.path, None)) is not None:
-            expected, prepared = kept
-            if expected == _without_id(effect):
+        if isinstance(effect, Submit):
+            expected, prepared = self._prepared.pop((effect.path, effect.first), (None, None))
+            if prepared is not None and expected == _without_id(effect):
+                self._sending.announce(effect)
                 self._start_sending(effect, prepared)
                 return
         if len(self._waiting) >= self._waiting_max:
@@ -120,6 +122,8 @@ class CeleryQueue:
             else:
                 self._receive(full(effect))
             return
+        if isinstance(effect, Submit):
+            self._sending.announce(effect)
         self._waiting[effect.id] = _Waiting(effect, self._clock())
         self._stirred.set()
 
@@ -138,9 +142,9 @@ class CeleryQueue:
                 tasks.create_task(self._publish_forever())
                 tasks.create_task(self._stay_connected())
         finally:
-            for sending in self._sending:
-                sending.cancel()
-            await asyncio.gather(*self._sending, return_exceptions=True)
+            for under_way in self._under_way:
+                under_way.cancel()
+            await asyncio.gather(*self._under_way, return_exceptions=True)
             self._publisher.shutdown(wait=False, cancel_futures=True)
             await self._leave()
 
@@ -187,7 +191,7 @@ class CeleryQueue:
     def _due(self, now: float) -> list[_Waiting]:
         """Return what must be put in now; drop what nobody waits for any more."""
         for task_id in [key for key, item in self._waiting.items() if now - item.taken_at > _FORGET_SECONDS]:
-            del self._waiting[task_id]
+            self._give_up(self._waiting.pop(task_id).effect)
             self._counters.add("tasks_forgotten")
         due = []
         for waiting in self._waiting.values():
@@ -351,7 +355,13 @@ class CeleryQueue:
             return
         del self._waiting[reply.task_id]
         self._counters.add("tasks_answered", worker=reply.worker)
+        if isinstance(reply.answer, Failed):
+            self._give_up(waiting.effect)
         self._hand_on(waiting.effect, reply)
+
+    def _give_up(self, effect: Effect) -> None:
+        if isinstance(effect, Submit):
+            self._sending.give_up(effect)
 
     def _hand_on(self, effect: Effect, reply: Reply) -> None:
         answer = reply.answer
@@ -364,7 +374,7 @@ class CeleryQueue:
         if isinstance(answer, Authenticated) and isinstance(effect, Authenticate) and reply.prepared is not None:
             first, forms = effect.forms[0][0], effect.forms
             expected = Submit(0, effect.path, first, answer.last, forms, answer.evidence)
-            self._prepared[effect.path] = expected, reply.prepared
+            self._prepared[effect.path, first] = expected, reply.prepared
         if isinstance(answer, Failed):
             self._counters.add("effects_failed", flow=effect.path.flow_name, effect=type(effect).__name__.lower())
         else:
@@ -375,11 +385,11 @@ class CeleryQueue:
 
     def _start_sending(self, effect: Submit, prepared: Prepared) -> None:
         task = asyncio.get_running_loop().create_task(self._send_and_tell(effect, prepared))
-        self._sending.add(task)
-        task.add_done_callback(self._sending.discard)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
 
     async def _send_and_tell(self, effect: Submit, prepared: Prepared) -> None:
-        event = await self._send(effect, prepared)
+        event = await self._sending.send(effect, prepared)
         assert self._receive is not None
         self._receive(event)
 

@@ -16,7 +16,9 @@ from piebridge.protocol_stack.relay_queries import (
     GATEWAYS_PATH,
     CursorQuery,
     OutboxEntriesQuery,
+    ReceiptCodesQuery,
     RecordedQuery,
+    RecordedWordsQuery,
     RegistrationQuery,
 )
 from piebridge.protocol_stack.stack import STACK
@@ -145,6 +147,16 @@ def _cursor(view: View, data: bytes) -> bytes:
 def _recorded(view: View, data: bytes) -> bytes:
     query = RecordedQuery.decode(data)
     return u8(view.is_recorded(query.lane, query.sequence))
+
+
+def _recorded_words(view: View, data: bytes) -> bytes:
+    pages = RecordedWordsQuery.decode(data).pages
+    return b"".join(view.recorded_word(lane, page).to_bytes(HASH_LENGTH, "big") for lane, page in pages)
+
+
+def _receipt_codes(view: View, data: bytes) -> bytes:
+    records = map(view.packet, ReceiptCodesQuery.decode(data).packet_ids)
+    return bytes(ReceiptCodesQuery.UNKNOWN if record is None else record.receipt_code for record in records)
 
 
 def _packet(view: View, data: bytes) -> bytes:
@@ -331,6 +343,8 @@ _HANDLERS: Final[Mapping[str, Callable[[View, bytes], bytes]]] = MappingProxyTyp
         OutboxEntriesQuery.PATH: _outbox_entries,
         CursorQuery.PATH: _cursor,
         RecordedQuery.PATH: _recorded,
+        RecordedWordsQuery.PATH: _recorded_words,
+        ReceiptCodesQuery.PATH: _receipt_codes,
         "/packet": _packet,
         "/transaction": _transaction,
         RegistrationQuery.CLIENT_PATH: _client,

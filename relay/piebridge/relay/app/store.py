@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeVar
 
+from piebridge.protocol_stack.commitment import BITS_PER_SLOT
 from piebridge.protocol_stack.governor_relay_bodies import ValidatorSet
 from piebridge.protocol_stack.identifiers import Lane
 from piebridge.protocol_stack.transport.outbox import OutboxHead
@@ -100,6 +101,10 @@ class View:
     def is_recorded(self, lane: Lane, sequence: int) -> bool:
         """Whether a packet was recorded."""
         return self._bit(keys.recorded(lane, sequence), sequence)
+
+    def recorded_word(self, lane: Lane, page: int) -> int:
+        """The recorded bits of 256 sequences of a lane."""
+        return int.from_bytes(self._reader.get(keys.recorded(lane, page * BITS_PER_SLOT)) or b"", "big")
 
     def is_receipt_opened(self, lane: Lane, sequence: int) -> bool:
         """Whether a packet's receipt was opened."""

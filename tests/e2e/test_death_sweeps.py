@@ -17,9 +17,12 @@ from piebridge.cli.local_network.plan import ParachainKind
 from piebridge.failpoints import GATEWAY
 from testkit.campaign.processes_of_network import CampaignNetwork, start_network
 from testkit.campaign.scene import scene
-from testkit.faults.failpoint_sweep import SELDOM, FailpointSweep, chain_points, gateway_points
+from testkit.faults.sweep import SELDOM, Sweep, chain_points, failpoint_deaths, gateway_points, syscall_deaths
 
 pytestmark = [pytest.mark.real_chain, pytest.mark.slow]
+
+SYSCALLS = 30
+"""Deaths of gateways at system calls."""
 
 
 @pytest.fixture(scope="module")
@@ -33,35 +36,49 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CampaignNetwo
 @pytest.fixture(scope="module")
 def seed() -> int:
     number = int(os.environ.get("CAMPAIGN_SEED") or random.SystemRandom().randrange(1 << 32))
-    print(f"replay: CAMPAIGN_SEED={number} python -m pytest -s tests/e2e/test_failpoint_sweep.py")
+    print(f"replay: CAMPAIGN_SEED={number} python -m pytest -s tests/e2e/test_death_sweeps.py")
     return number
 
 
 async def test_gateways_die_at_every_point(embedded: CampaignNetwork, seed: int) -> None:
-    points = gateway_points(notaries=False)
+    points, randomness = gateway_points(notaries=False), random.Random(seed)
+    assert {*SELDOM, *points} == set(GATEWAY)
     async with scene(embedded, seed) as begun, begun.watched_blocks():
-        sweep = FailpointSweep(begun, seed)
-        await sweep.run({"gateway-3": list(SELDOM), "gateway-1,gateway-2": list(points)})
-        settled = await sweep.finish()
-    print(sweep.swept, settled)
-    assert set(sweep.swept.hits) == {*SELDOM, *points} == set(GATEWAY)
+        sweep = Sweep(begun)
+        await sweep.run(
+            {
+                "gateway-3": failpoint_deaths(SELDOM, randomness),
+                "gateway-1,gateway-2": failpoint_deaths(points, randomness),
+            }
+        )
+        print(await sweep.finish())
+    assert set(sweep.swept.deaths) == set(GATEWAY)
 
 
 async def test_the_relay_chain_dies_at_every_point(embedded: CampaignNetwork, seed: int) -> None:
     points = chain_points("relay")
     async with scene(embedded, seed + 1) as begun, begun.watched_blocks():
-        sweep = FailpointSweep(begun, seed + 1)
-        await sweep.run({"relay-1": list(points)})
-        settled = await sweep.finish()
-    print(sweep.swept, settled)
-    assert set(sweep.swept.hits) == set(points)
+        sweep = Sweep(begun)
+        await sweep.run({"relay-1": failpoint_deaths(points, random.Random(seed + 1))})
+        print(await sweep.finish())
+    assert set(sweep.swept.deaths) == set(points)
 
 
 async def test_an_evm_chain_dies_at_every_point(embedded: CampaignNetwork, seed: int) -> None:
     points = chain_points("evm")
     async with scene(embedded, seed + 2) as begun, begun.watched_blocks():
-        sweep = FailpointSweep(begun, seed + 2)
-        await sweep.run({"chain-1": list(points)}, sending=False)
-        settled = await sweep.finish()
-    print(sweep.swept, settled)
-    assert set(sweep.swept.hits) == set(points)
+        sweep = Sweep(begun)
+        await sweep.run({"chain-1": failpoint_deaths(points, random.Random(seed + 2))}, sending=False)
+        print(await sweep.finish())
+    assert set(sweep.swept.deaths) == set(points)
+
+
+async def test_gateways_are_killed_at_system_calls(embedded: CampaignNetwork, seed: int) -> None:
+    """The kernel kills them before the n-th byte goes out or the n-th write: steps that no name stands at."""
+    randomness = random.Random(seed + 3)
+    async with scene(embedded, seed + 3) as begun, begun.watched_blocks():
+        sweep = Sweep(begun)
+        await sweep.run({"gateway-1,gateway-2,gateway-3": syscall_deaths(SYSCALLS, randomness)})
+        print(await sweep.finish())
+    assert sweep.swept.deaths.total() >= SYSCALLS * 3 // 4
+    assert len(sweep.swept.deaths) >= 3
