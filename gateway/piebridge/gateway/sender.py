@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable
 
 from piebridge.chains.errors import CallRevertedError
-from piebridge.crypto.errors import PermanentChainError, TransientChainError
+from piebridge.crypto.errors import ChainError, PermanentChainError, TransientChainError
 from piebridge.crypto.hash import keccak256
 from piebridge.crypto.signature import sign_recoverable
 from piebridge.gateway.batching import LearnedGas
@@ -23,6 +23,8 @@ from piebridge.gateway.telemetry import Counters
 from piebridge.protocol_stack.relay_messages import RelayTransaction, TransactionKind
 
 _NEWS_LENGTH = 4
+_UPDATES_KEPT = 32
+"""Updates of light clients that are remembered, for each relay chain: those of the last seconds."""
 
 
 class Sender:
@@ -34,6 +36,7 @@ class Sender:
         """Take the gateway's key to its chains. Nobody else may send with it."""
         self._connections = connections
         self._counters = counters
+        self._updates: dict[int, dict[tuple[int, bytes], None]] = {relay: {} for relay in connections.relays}
         self._learned = {registration: LearnedGas() for registration in connections.hubs}
         self._hubs = {
             registration: HubSubmitter(
@@ -93,10 +96,30 @@ class Sender:
             TransactionRefusedError: one was refused.
             TransientChainError: one is in no block after the longest wait.
         """
-        results = await self._relays[relay].submit_all(transactions)
-        for (kind, _), result in zip(transactions, results, strict=True):
+        wanted = self._without_known_updates(relay, transactions)
+        try:
+            results = await self._relays[relay].submit_all(wanted)
+        except ChainError:
+            for item in wanted:
+                self._updates[relay].pop(item, None)
+            raise
+        for (kind, _), result in zip(wanted, results, strict=True):
             if len(result.data) == _NEWS_LENGTH and not int.from_bytes(result.data, "big"):
                 self._counters.add("redundant_transactions", chain=f"relay-{relay}", kind=kind)
+
+    def _without_known_updates(self, relay: int, transactions: list[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
+        """Leave out updates of light clients that went before: paths of one hub need the same one at the same time."""
+        known = self._updates[relay]
+        wanted = []
+        for item in transactions:
+            if item[0] != TransactionKind.UPDATE_CLIENT:
+                wanted.append(item)
+            elif item not in known:
+                wanted.append(item)
+                known[item] = None
+                if len(known) > _UPDATES_KEPT:
+                    del known[next(iter(known))]
+        return wanted
 
     async def _send_range(self, path: PathKey, call: HubCall, sent: Callable[[], None], *, carried: int) -> None:
         hub, learned = self._connections.hubs[path.registration], self._learned[path.registration]

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from piebridge.crypto.errors import ConfigurationError
 
+READY = "Ready to accept connections"
+"""What redis-server prints once it serves."""
 _PROGRAM = "redis-server"
 
 
