@@ -1,10 +1,17 @@
 """The table of all campaigns. Whoever adds one adds a line here; nothing registers itself."""
 
 from piebridge.cli.local_network.plan import ParachainKind
-from soak import cometbft_decoders, gateway_kills, patricia_proofs, protocol_decoders
+from soak import broker_faults, cometbft_decoders, gateway_kills, many_gateways, patricia_proofs, protocol_decoders
 from soak.campaign import Campaign
 
 CAMPAIGNS: tuple[Campaign, ...] = (
+    Campaign(
+        "broker-faults",
+        "Redis or workers fail with tasks under way, and a packet is lost, doubled, or still under way 30 s later",
+        broker_faults.run_round,
+        counted=("faults", "packets", "final", "tasks_answered", "tasks_repeated", "answers_doubled", "workers_ended"),
+        tested_by="tests/integration/test_broker_faults.py",
+    ),
     Campaign(
         "cometbft-decoders",
         "a decoder takes a second encoding of a value, raises something undeclared, or takes long",
@@ -18,6 +25,16 @@ CAMPAIGNS: tuple[Campaign, ...] = (
             gateway_kills.rounds_of(kind),
             counted=("kills", "packets", "executed", "refunded", "replays", "databases deleted", "databases restored"),
             tested_by="tests/e2e/test_gateway_kills.py",
+        )
+        for kind in ParachainKind
+    ),
+    *(
+        Campaign(
+            f"many-gateways-{kind}",
+            "four gateways double a packet, or more than 3 % of their transactions are in vain",
+            many_gateways.rounds_of(kind),
+            counted=("packets", "executed", "refunded", "transactions", "gateways that worked"),
+            tested_by="tests/e2e/test_many_gateways.py",
         )
         for kind in ParachainKind
     ),
