@@ -54,6 +54,10 @@ def up(
         typer.Option("--parachain-validators", help="Validators of each embedded parachain, with --engine cometbft."),
     ] = 1,
     gateways: Annotated[int, typer.Option("--gateways", help="Number of gateways.")] = 2,
+    anvil_depth: Annotated[
+        int,
+        typer.Option("--anvil-depth", help="Blocks that must stand on a block of an anvil chain before it counts."),
+    ] = 1,
     engine: EngineOption = Engine.EMBEDDED,
     directory: DirectoryOption = DEFAULT_DIRECTORY,
     port_base: Annotated[
@@ -75,7 +79,15 @@ def up(
     from piebridge.cli.local_network.up import up as start
 
     wishes = Wishes(
-        parachains, parachain_kind, relay_chains, validators, gateways, port_base, engine, parachain_validators
+        parachains,
+        parachain_kind,
+        relay_chains,
+        validators,
+        gateways,
+        port_base,
+        engine,
+        parachain_validators,
+        anvil_depth,
     )
     signal.signal(signal.SIGTERM, _interrupt)
     before = folder.is_unfinished(directory)
