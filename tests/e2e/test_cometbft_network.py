@@ -130,7 +130,6 @@ async def test_a_killed_node_is_started_again_by_its_supervisor(network: Campaig
     async with scene(network, seed + 2) as begun, relay_nodes(network) as nodes:
         await begun.traffic.send(PACKETS)
         entry = network.entry(VALIDATORS[2])
-        size = network.log_size(VALIDATORS[2])
         (child,) = children_of(entry.pid)
         assert await begun.fault(lambda: os.kill(child, signal.SIGKILL))
 
@@ -139,7 +138,7 @@ async def test_a_killed_node_is_started_again_by_its_supervisor(network: Campaig
 
         await within(30, "the node is started again", healed)
         assert network.is_running(VALIDATORS[2])
-        assert "ended by signal 9 unasked" in network.log_since(VALIDATORS[2], size)
+        assert "ended by signal 9 unasked" in network.log(VALIDATORS[2])
         await begun.check_all()
         await assert_same_state(nodes)
 
@@ -216,30 +215,28 @@ FAIL_INDEXES = range(12)
 """Ten call sites, some passed more than once in a height: twelve passages go through a height and into the next."""
 
 
-async def end_and_come_back(
-    begun: Scene, nodes: list[Node], name: str, environment: dict[str, str], status: int | None
-) -> str:
-    """Let a validator die on purpose with packets under way, and bring it back; returns what its log said."""
+async def end_and_come_back(begun: Scene, nodes: list[Node], name: str, environment: dict[str, str]) -> tuple[int, str]:
+    """Let a validator die on purpose with packets under way, and bring it back; returns exit code and last words."""
     network = begun.network
     network.kill(name)
-    size = network.log_size(name)
     network.start(name, environment={"PIEBRIDGE_RESTARTS": "0", **environment})
     deadline = time.monotonic() + 30
-    while not await network.ends(name, 1.0):
+    while (status := await network.ends(name, 1.0)) is None:
         await begun.traffic.send(2)
         assert time.monotonic() < deadline, f"{name} did not reach {environment}"
     begun.in_flight.append(max(1, len(await begun.pending.look())))
-    words = network.log_since(name, size)
+    words = network.log(name)
     network.start(name)
     await caught_up(nodes)
-    return words
+    return status, words
 
 
 async def test_a_validator_dies_at_each_fail_point_of_cometbft(network: CampaignNetwork, seed: int) -> None:
     async with scene(network, seed + 5) as begun, relay_nodes(network) as nodes:
         for index in FAIL_INDEXES:
             size = node_log(network, 3).stat().st_size
-            words = await end_and_come_back(begun, nodes, VALIDATORS[3], {"FAIL_TEST_INDEX": str(index)}, None)
+            status, words = await end_and_come_back(begun, nodes, VALIDATORS[3], {"FAIL_TEST_INDEX": str(index)})
+            assert status == 1, words
             assert "exit code 1 unasked" in words, words
             assert f"*** fail-test {index} ***".encode() in node_log(network, 3).read_bytes()[size:]
         await begun.check_all()
@@ -251,7 +248,8 @@ async def test_a_validator_dies_at_each_failpoint_of_its_application(network: Ca
     points += [name for name in RELAY if name.startswith("relay.storage")]
     async with scene(network, seed + 6) as begun, relay_nodes(network) as nodes:
         for point in points:
-            words = await end_and_come_back(begun, nodes, VALIDATORS[1], {VARIABLE: f"{point}:2"}, EXIT_STATUS)
+            status, words = await end_and_come_back(begun, nodes, VALIDATORS[1], {VARIABLE: f"{point}:2"})
+            assert status == EXIT_STATUS, words
             assert f"ended at failpoint {point}" in words, words
         await begun.check_all()
         await assert_same_state(nodes)

@@ -118,14 +118,17 @@ def open_database(path: Path) -> Database:
     """Open or create the file; a broken one, or one of another version, is moved aside.
 
     Raises:
-        sqlite3.OperationalError: the folder cannot be written.
+        ConfigurationError: the folder cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         return Database(path)
+    except (sqlite3.OperationalError, OSError) as error:
+        raise ConfigurationError(
+            f"the gateway's database {path} cannot be opened: {error}; make room if the disk is full, give it a folder "
+            "that it may write"
+        ) from error
     except sqlite3.DatabaseError as error:
-        if isinstance(error, sqlite3.OperationalError):
-            raise
         aside = path.with_suffix(".broken")
         _LOG.warning("gateway database %s is broken (%s): moved to %s and begun anew", path, error, aside)
         path.replace(aside)

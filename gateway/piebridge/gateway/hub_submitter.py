@@ -104,7 +104,7 @@ class HubSubmitter:
         self._clock = clock
         self._sending = asyncio.Lock()
         self._next_nonce: int | None = None
-        self._under_way = 0
+        self._nonces_under_way: set[int] = set()
 
     @property
     def address(self) -> bytes:
@@ -126,14 +126,13 @@ class HubSubmitter:
         """
         flight = await self._send_new(data, gas)
         sent()
-        self._under_way += 1
         try:
             receipt = await self._wait(flight)
         except TransientChainError:
             self._next_nonce = None  # whatever happened, the node knows better
             raise
         finally:
-            self._under_way -= 1
+            self._nonces_under_way.discard(flight.nonce)
         reach("gateway.hub.after_receipt")
         self._counters.add("hub_transactions", chain=self._endpoint.name, succeeded=receipt.succeeded)
         self._counters.add("hub_gas_used", receipt.gas_used, chain=self._endpoint.name)
@@ -159,6 +158,7 @@ class HubSubmitter:
                     self._next_nonce = None
                     raise
                 self._next_nonce = nonce + 1
+                self._nonces_under_way.add(nonce)
                 return flight
             raise TransientChainError(f"{self._endpoint.name}: no nonce was taken") from last
 
@@ -199,6 +199,7 @@ class HubSubmitter:
                     await self._replace(flight)
                 elif now - last_sent >= self._times.rebroadcast_seconds:
                     last_sent = now
+                    await self._check_gap(flight)
                     await self._broadcast(flight)
             except NonceError:
                 await self._check_overtaken(flight)
@@ -228,6 +229,15 @@ class HubSubmitter:
             f"{self._endpoint.name}: nonce {flight.nonce} of 0x{self.address.hex()} was used by another transaction: "
             "does another process use this key?"
         )
+
+    async def _check_gap(self, flight: _Flight) -> None:
+        """Find out whether the chain waits for a nonce that nobody will use: its block was reorganised away."""
+        wanted = await self._endpoint.nonce(self.address, pending=True)
+        if wanted < min(self._nonces_under_way, default=flight.nonce):
+            raise _GaveUpError(
+                f"{self._endpoint.name}: the node waits for nonce {wanted} of 0x{self.address.hex()}, which was used "
+                f"before nonce {flight.nonce}: a reorganisation took that transaction out of the chain"
+            )
 
     async def _replace(self, flight: _Flight) -> None:
         current = await self._endpoint.fees()

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from piebridge.chains.endpoint import Block
@@ -269,7 +270,7 @@ class Gateway:
     def _relay_synced(self, relay: int, destination: int, items: tuple[Item, ...]) -> None:
         path = PathKey(Flow.RELAY_TO_HUB.value, destination, relay)
         delay = self._turns.gateway_delay_seconds(path, self._now())
-        delayed = tuple(Item(item.number, item.height, item.size_bytes, item.gas, item.expiry, delay) for item in items)
+        delayed = tuple(replace(item, eligible_after_seconds=delay) for item in items)
         self._receive(ItemsObserved(path, delayed))
 
     # Reconciling

@@ -20,6 +20,7 @@ from piebridge.protocol_stack.governor_relay_bodies import (
     ValidatorKeys,
     ValidatorSet,
 )
+from piebridge.protocol_stack.notary_statement import NotarySet
 from piebridge.protocol_stack.relay_genesis import RelayGenesis
 from piebridge.protocol_stack.verification.base import Method
 from testkit.simulation import clock
@@ -30,7 +31,7 @@ from testkit.simulation.endpoints import Node, SimulatedParachainEndpoint, Simul
 from testkit.simulation.faults import Faults
 from testkit.simulation.gateways import GatewayProcess
 from testkit.simulation.hub import Hub
-from testkit.simulation.judge import Finding, broken, expired_too_early, look
+from testkit.simulation.judge import Finding, broken, expired_too_early, look, unfinished
 from testkit.simulation.keys import DOMAIN, GOVERNOR_SECRET, address, private_key
 from testkit.simulation.network import Network
 from testkit.simulation.parachain import START_SECONDS, Execution, SimulatedChain
@@ -104,6 +105,11 @@ class Domain:
     # --- building ---
 
     @property
+    def notary_set(self) -> NotarySet:
+        """The notaries that relay chains know."""
+        return notary_processes.notary_set([notary.name for notary in self.notaries])
+
+    @property
     def supply(self) -> int:
         return SHARE * len(self.sites)
 
@@ -160,7 +166,6 @@ class Domain:
     def _build_relay(self, relay: int) -> SimulatedRelay:
         first = self.validator_set(relay, 1)
         depths = dict(zip(self.registrations, self.plan.depth, strict=False))
-        members = notary_processes.notary_set([notary.name for notary in self.notaries])
         genesis = RelayGenesis(
             DOMAIN,
             relay,
@@ -179,7 +184,7 @@ class Domain:
                     16,
                     site.hub.handler_gas_max,
                     None,
-                    members,
+                    self.notary_set,
                 )
                 for number, site in self.sites.items()
             ),
@@ -264,6 +269,7 @@ class Domain:
         await self.faults.end()
         findings = await self._drain()
         _raise_failures(chains)
+        _raise_failures([gateway.running for gateway in self.gateways if gateway.running is not None])
         return findings
 
     async def _drain(self) -> tuple[Finding, ...]:
@@ -272,13 +278,13 @@ class Domain:
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
             verdict, ledgers = look(self.sites, self.relay_ids, self.supply)
-            if not verdict.pending or verdict.violations or self.loop.now >= ends:
+            open_ = unfinished(verdict, ledgers, forgets=self.plan.retention_seconds < DELTA_SECONDS)
+            if not open_ or verdict.violations or self.loop.now >= ends:
                 break
         findings = [*broken(self.sites, verdict, ledgers), *expired_too_early(self.sites, ledgers)]
         if self.adversary is None:
             findings += [
-                Finding("I13", "all", f"packet {packet_id.hex()[:16]} has not ended")
-                for packet_id in dict.fromkeys(verdict.pending)
+                Finding("I13", "all", f"packet {packet_id.hex()[:16]} has not ended") for packet_id in open_
             ]
         for relay in self.relays.values():
             try:

@@ -1,5 +1,6 @@
 """Gateway processes: the shipped gateway, in surroundings without files, sockets and clocks. It can be killed at any time."""
 
+import asyncio
 import random
 import sqlite3
 from collections.abc import Callable
@@ -136,11 +137,14 @@ class GatewayProcess:
             lambda registration: notaries(self.name, registration),
         )
         self.gateway: Gateway | None = None
+        self.running: asyncio.Task[None] | None = None
+        """The process itself."""
 
     async def start(self) -> None:
         """Start it, from what is on disk."""
         self.gateway = Gateway(self.config, surroundings=self._surroundings)
         await self.gateway.start()
+        self.running = self.gateway._running
 
     def kill(self) -> None:
         """Kill it at this very moment: nothing of it runs any more, messages on their way stay on their way."""
@@ -149,8 +153,8 @@ class GatewayProcess:
             return
         self.disk = self._connection.serialize()
         # A transaction that is open now would be rolled back; there is none, for they open and close without a pause.
-        assert gateway._running is not None, "it was started"
-        gateway._running.cancel()
+        assert self.running is not None, "it was started"
+        self.running.cancel()
         self._connection = None
 
     def copy_disk(self) -> None:

@@ -62,6 +62,8 @@ class Item:
     """Unix seconds from which it may be carried without its body; 0 never."""
     eligible_after_seconds: float = 0.0
     """How long others have the first go: another gateway, or another relay chain."""
+    in_order: bool = False
+    """Whether it is of no use before those with smaller numbers: a packet of an ordered lane."""
 
 
 class Delivery(Enum):
@@ -164,7 +166,7 @@ class Checked:
 
     effect_id: int
     states: tuple[tuple[int, Delivery], ...]
-    """Number and state; a number that is missing is asked again."""
+    """Number and state; a number that is missing waits until everything is looked at again."""
 
 
 @dataclass(frozen=True, slots=True)

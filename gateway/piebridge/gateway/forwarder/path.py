@@ -15,7 +15,7 @@ go back to unchecked, so what happened is never concluded from our own deeds. An
 way (late, doubled) is ignored.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from heapq import nsmallest
 
@@ -40,6 +40,9 @@ from piebridge.gateway.forwarder.model import (
 from piebridge.gateway.forwarder.settings import ForwarderSettings
 from piebridge.gateway.retry import retry_delays
 
+_EXPRESS_DIVISOR = 4
+"""A batch of the newest items is that much smaller than others: it is soon under way, and soon there is another."""
+
 _AUTHENTICATED_FLOWS = (Flow.HUB_TO_RELAY, Flow.RELAY_TO_HUB)
 
 
@@ -58,6 +61,8 @@ class _Known:
     """Pauses after failures that were this item's own."""
     reason: str = ""
     """Why it is still here, as far as known."""
+    needs_body: bool = False
+    """Whether the far end has skipped it although it has expired by our clock: by the clock there it has not."""
 
 
 @dataclass(slots=True)
@@ -115,6 +120,9 @@ class Path:
         self._pending: set[int] = set()
         self._busy: set[int] = set()
         self._ready_now: list[_Known] | None = None
+        """Pending items by number; None after a change."""
+        self._flush: tuple[int, float] | None = None
+        """Size of a full batch, and when these items are worth one; None after a change."""
         self._check: _OpenCheck | None = None
         self._batches: dict[int, _Batch] = {}
         self._items_max = self._limits.items_max
@@ -170,6 +178,12 @@ class Path:
                 if state is Delivery.WAITING:
                     known.reason = ""  # nobody has refused it; it has only to become final
                 self._enter(number, known, state)
+        for number in asked - {number for number, _ in event.states}:
+            # Nobody knows, and asking again at once would be asking without end.
+            known = self._items.get(number)
+            if known is not None:
+                known.checked_at = asked_at
+                self._enter(number, known, Delivery.WAITING)
         self._next_recheck = now + self._settings.recheck_seconds
 
     def authenticated(self, event: Authenticated, now: float) -> None:
@@ -197,7 +211,9 @@ class Path:
         self._kept_allowed = True
         for number in batch.numbers:  # if chain state still says pending afterwards, the batch did not help this item
             if number in self._items:
-                self._postpone(self._items[number], now, "the far end skipped it")
+                known = self._items[number]
+                known.needs_body |= self._has_expired(known.item, now)
+                self._postpone(known, now, "the far end skipped it")
         self._end_batch(batch, now)
         return True
 
@@ -307,6 +323,7 @@ class Path:
     def _ready(self) -> list[_Known]:
         if self._ready_now is None:
             self._ready_now = [self._items[number] for number in sorted(self._pending)]
+            self._flush = None
         return self._ready_now
 
     def _flush_at(self) -> float | None:
@@ -314,6 +331,11 @@ class Path:
         ready = self._ready()
         if not ready:
             return None
+        if self._flush is None or self._flush[0] != self._items_max:
+            self._flush = self._items_max, self._flush_time(ready)
+        return self._flush[1]
+
+    def _flush_time(self, ready: list[_Known]) -> float:
         if len(ready) >= self._items_max:  # full as soon as so many are eligible
             times = nsmallest(self._items_max, (known.eligible_at for known in ready))
             return min(times[-1], times[0] + self._limits.age_seconds)
@@ -332,22 +354,37 @@ class Path:
     def _next_batch(self, now: float) -> tuple[int, ...]:
         """Choose the items of the next batch, in order of their numbers; empty while it is better to wait."""
         eligible = [known for known in self._ready() if known.eligible_at <= now]
+        chosen, full = self._fill(self._newest(eligible) if self._is_express_turn(eligible) else eligible)
+        oldest = min((known.eligible_at for known in eligible), default=now)
+        due = oldest + self._limits.age_seconds <= now
+        return tuple(sorted(chosen)) if full or due else ()
+
+    def _fill(self, candidates: Iterable[_Known]) -> tuple[list[int], bool]:
+        """Take candidates while they fit; return their numbers, and whether the batch is full."""
         chosen: list[int] = []
         size = gas = 0
-        full = False
-        for known in eligible:
+        for known in candidates:
             size += known.item.size_bytes
             gas += known.item.gas
             if chosen and (size > self._limits.bytes_max or gas > self._limits.gas_max):
-                full = True
-                break
+                return chosen, True
             chosen.append(known.item.number)
             if len(chosen) >= self._items_max:
-                full = True
-                break
-        oldest = min((known.eligible_at for known in eligible), default=now)
-        due = oldest + self._limits.age_seconds <= now
-        return tuple(chosen) if full or due else ()
+                return chosen, True
+        return chosen, False
+
+    def _is_express_turn(self, eligible: list[_Known]) -> bool:
+        """Whether the last free place is for the newest items: live traffic shall not wait behind a long backlog."""
+        return (
+            self._limits.batches_max > 1
+            and len(self._batches) == self._limits.batches_max - 1
+            and len(eligible) > self._items_max
+        )
+
+    def _newest(self, eligible: list[_Known]) -> list[_Known]:
+        """Return the newest items first; none of an ordered lane, which are of use in their order alone."""
+        newest = [known for known in reversed(eligible) if not known.item.in_order]
+        return newest[: max(1, self._items_max // _EXPRESS_DIVISOR)] or eligible
 
     def _start_batch(self, numbers: tuple[int, ...], now: float, effect_id: int) -> Effect:
         self._busy.update(numbers)
@@ -384,11 +421,13 @@ class Path:
         return Submit(effect_id, self.key, batch.numbers[0], last, self._forms(batch.numbers, now), evidence)
 
     def _forms(self, numbers: tuple[int, ...], now: float) -> tuple[tuple[int, int], ...]:
-        return tuple((number, self._form(self._items[number].item, now)) for number in numbers)
+        return tuple((number, self._form(self._items[number], now)) for number in numbers)
 
-    def _form(self, item: Item, now: float) -> int:
-        expired = item.expiry and now >= item.expiry + self._settings.expiry_margin_seconds
-        return FORM_WITHOUT_BODY if expired else FORM_FULL
+    def _form(self, known: _Known, now: float) -> int:
+        return FORM_WITHOUT_BODY if self._has_expired(known.item, now) and not known.needs_body else FORM_FULL
+
+    def _has_expired(self, item: Item, now: float) -> bool:
+        return item.expiry != 0 and now >= item.expiry + self._settings.expiry_margin_seconds
 
     def _end_batch(self, batch: _Batch, now: float, failure: str = "") -> None:
         del self._batches[batch.effect_id]
