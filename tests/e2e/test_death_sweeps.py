@@ -78,8 +78,8 @@ async def test_processes_are_killed_at_system_calls(embedded: CampaignNetwork, s
     randomness = random.Random(seed + 3)
     async with scene(embedded, seed + 3) as begun, begun.watched_blocks():
         sweep = Sweep(begun)
-        await sweep.run({"gateway-1,gateway-2,gateway-3": syscall_deaths("gateway", SYSCALLS - 6, randomness)})
-        await sweep.run({"relay-1": syscall_deaths("relay", 6, randomness)})
+        await sweep.run({"gateway-1,gateway-2,gateway-3": syscall_deaths("gateway", SYSCALLS - 3, randomness)})
+        await sweep.run({"relay-1": syscall_deaths("relay", 3, randomness)})
         print(await sweep.finish(), sweep.swept)
     assert sweep.swept.deaths.total() + sweep.swept.misses.total() >= SYSCALLS
     assert sweep.swept.deaths.total() >= SYSCALLS * 3 // 4
