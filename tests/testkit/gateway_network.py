@@ -333,7 +333,7 @@ class GatewayNetwork:
     ) -> None:
         await self._stack.aclose()
 
-    def gateway_config(self, directory: Path, index: int = 0, *, takeover_seconds: float = 2.0) -> GatewayConfig:
+    def gateway_config(self, directory: Path, index: int = 0, *, takeover_blocks: int = 3) -> GatewayConfig:
         """Configuration of one of the gateways."""
         return GatewayConfig(
             name=f"gateway-{index}",
@@ -356,9 +356,7 @@ class GatewayNetwork:
                 RelayConfig(relay.relay, relay.chain_id, relay.node.rpc_addresses) for relay in self.relays.values()
             ),
             notaries=tuple(NotaryAddress(url, tuple(self.chains)) for url in self.notary_urls),
-            index=index,
-            count=self._gateway_count,
-            takeover_seconds=takeover_seconds,
+            takeover_blocks=takeover_blocks,
             forwarder=FORWARDER_SETTINGS,
         )
 

@@ -110,7 +110,7 @@ def test_a_batch_waits_for_company_until_its_oldest_item_is_of_age() -> None:
 
     assert forwarder.effects(0.9) == []
     assert forwarder.next_timeout() == 1.0
-    assert only(forwarder.effects(1.0)) == Authenticate(2, HUB_PATH, 1, kept_allowed=True)
+    assert only(forwarder.effects(1.0)) == Authenticate(2, HUB_PATH, 1, kept_allowed=True, forms=((1, FORM_FULL),))
 
 
 def test_a_full_batch_does_not_wait() -> None:

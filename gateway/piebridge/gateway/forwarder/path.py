@@ -26,6 +26,7 @@ from piebridge.gateway.forwarder.model import (
     Authenticated,
     Check,
     Checked,
+    Defer,
     Delivery,
     Effect,
     Failed,
@@ -140,6 +141,13 @@ class Path:
             if item.number not in self._items:
                 self._items[item.number] = _Known(item, now, now + item.eligible_after_seconds)
                 self._unchecked.add(item.number)
+
+    def defer(self, event: Defer) -> None:
+        """Leave items to others for longer, but for those in the batch under way and those that are too old."""
+        for number, known in self._items.items():
+            if number not in self._busy:
+                until = min(event.until, known.observed_at + event.patience_seconds)
+                known.eligible_at = max(known.eligible_at, until)
 
     def recheck(self) -> None:
         """Have everything that is not in a batch checked again."""
@@ -387,7 +395,7 @@ class Path:
         self._batches[effect_id] = batch
         if self.key.flow not in _AUTHENTICATED_FLOWS:
             return self._submit(batch, numbers[-1], b"", now, effect_id)
-        return Authenticate(effect_id, self.key, numbers[-1], self._kept_allowed)
+        return Authenticate(effect_id, self.key, numbers[-1], self._kept_allowed, self._forms(numbers, now))
 
     def _submissions(self, now: float, next_id: Iterator[int]) -> list[Effect]:
         """Return the batches that are authenticated and have none before them that is not submitted."""
@@ -410,8 +418,10 @@ class Path:
         batch.deadline = now + self._settings.effect_timeout_seconds
         for other in (batch, *behind):
             self._batches[other.effect_id] = other
-        forms = tuple((number, self._form(self._items[number], now)) for number in batch.numbers)
-        return Submit(effect_id, self.key, batch.numbers[0], last, forms, evidence)
+        return Submit(effect_id, self.key, batch.numbers[0], last, self._forms(batch.numbers, now), evidence)
+
+    def _forms(self, numbers: tuple[int, ...], now: float) -> tuple[tuple[int, int], ...]:
+        return tuple((number, self._form(self._items[number], now)) for number in numbers)
 
     def _form(self, known: _Known, now: float) -> int:
         return FORM_WITHOUT_BODY if self._has_expired(known.item, now) and not known.needs_body else FORM_FULL
