@@ -16,7 +16,7 @@ import pytest
 
 from piebridge.chains.cometbft_rpc import CometBftRpc
 from piebridge.cli.local_network.plan import HOST, ParachainKind
-from piebridge.failpoints import EXIT_STATUS, GATEWAY, VARIABLE
+from piebridge.failpoints import EXIT_STATUS, GATEWAY, NOTARY, VARIABLE
 from testkit.campaign.processes_of_network import CampaignNetwork, start_network
 from testkit.campaign.scene import scene
 from testkit.faults.beside import Beside
@@ -40,6 +40,13 @@ SYSCALLS = 30
 def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CampaignNetwork]:
     directory = tmp_path_factory.mktemp("embedded") / "network"
     network = asyncio.run(start_network(directory, ParachainKind.EMBEDDED, gateways=3))
+    yield network
+    network.stop()
+
+
+@pytest.fixture(scope="module")
+def anvil(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CampaignNetwork]:
+    network = asyncio.run(start_network(tmp_path_factory.mktemp("anvil") / "network", ParachainKind.ANVIL))
     yield network
     network.stop()
 
@@ -82,6 +89,15 @@ async def test_an_evm_chain_dies_at_every_point(embedded: CampaignNetwork, seed:
         await sweep.run({"chain-1": failpoint_deaths(points, random.Random(seed + 2))}, sending=False)
         print(await sweep.finish())
     assert set(sweep.swept.deaths) == set(points)
+
+
+async def test_a_notary_dies_at_every_point(anvil: CampaignNetwork, seed: int) -> None:
+    """Three of four are needed: while it is dead the others carry on, and it never signs two truths."""
+    async with scene(anvil, seed + 4) as begun:
+        sweep = Sweep(begun)
+        await sweep.run({"notary-0": failpoint_deaths(NOTARY, random.Random(seed + 4), passes=5)})
+        print(await sweep.finish())
+    assert set(sweep.swept.deaths) == set(NOTARY)
 
 
 async def test_processes_are_killed_at_system_calls(embedded: CampaignNetwork, seed: int) -> None:
