@@ -1,7 +1,6 @@
 """The table of planted bugs. ``make soak CAMPAIGN=planted-bugs`` looks for each of them from seed 0 on."""
 
 import random
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
