@@ -506,6 +506,10 @@ def test_the_youngest_do_not_wait_behind_a_backlog() -> None:
     forwarder.receive(ItemsObserved(RELAY_PATH, (Item(101, 100, 10, lane=b"b", sequence=7, in_order=True),)), 0)
     answer_check(forwarder, 0)
     express, first, second = forwarder.effects(0)
+    later = only(forwarder.effects(0))
+    assert isinstance(later, Authenticate)
+    assert later.at_least == 98, "a second one is filled while the first is under way"
+    assert forwarder.effects(0) == []
     assert isinstance(express, Authenticate)
     assert isinstance(first, Authenticate)
     assert isinstance(second, Authenticate)

@@ -43,6 +43,9 @@ from piebridge.gateway.retry import retry_delays
 _EXPRESS_DIVISOR = 4
 """A batch of the newest items is that much smaller than others: it is soon under way, and soon there is another."""
 
+_EXPRESS_MAX = 2
+"""Such batches under way: while one waits for its block, the next is filled."""
+
 _AUTHENTICATED_FLOWS = (Flow.HUB_TO_RELAY, Flow.RELAY_TO_HUB)
 
 
@@ -370,7 +373,8 @@ class Path:
         None of an ordered lane, which are of use in their order alone; of other lanes in turn, so that none of them
         waits for another.
         """
-        if self._limits.batches_max == 1 or any(batch.express for batch in self._batches.values()):
+        under_way = sum(batch.express for batch in self._batches.values())
+        if self._limits.batches_max == 1 or under_way >= _EXPRESS_MAX:
             return ()
         eligible = [known for known in self._ready() if known.eligible_at <= now]
         if len(eligible) <= self._items_max * self._free_places:
