@@ -62,6 +62,16 @@ async def relay_nodes(network: CampaignNetwork) -> AsyncIterator[list[Node]]:
         yield [Node(validator.rpc_url, session) for validator in relay.validators]
 
 
+async def traced(network: CampaignNetwork, packet_id: str) -> Json:
+    """What `packet trace` says."""
+    line = CommandLine(network.directory.parent)
+    arguments = ("packet", "trace", packet_id, "--json", "--dir", network.directory)
+    outcome = await asyncio.to_thread(line.run, *arguments)
+    assert outcome.exit_code == 0, outcome.errors
+    found: Json = outcome.json()
+    return found
+
+
 def node_log(network: CampaignNetwork, index: int) -> Path:
     return network.directory / f"relays/relay-1/validator-{index}/cometbft/node.log"
 
@@ -94,8 +104,9 @@ async def test_packets_go_on_with_one_validator_down_whichever_it_is(network: Ca
             await begun.traffic.send(PACKETS)
             assert await begun.kill([VALIDATORS[index]])
             assert await nodes[index].height() is None
-            await begun.traffic.send(PACKETS)
+            packets = await begun.traffic.send(PACKETS)
             await begun.settle()
+            assert (await traced(network, packets[0].id))["waits"] == []
             network.start(VALIDATORS[index])
             await caught_up(nodes)
         await begun.check_all()
@@ -113,6 +124,9 @@ async def test_with_two_of_four_down_it_stops_loses_nothing_and_resumes(network:
         await asyncio.sleep(6)  # longer than the interval of empty blocks
         assert await nodes[0].height() == await nodes[3].height() == stopped, "two of four have decided a block"
         assert waiting <= await begun.pending.look(), "a packet was executed without a relay chain"
+        (wait,) = (await traced(network, min(waiting)))["waits"]
+        assert wait["reason"] == "relay-unreachable"
+        assert "2 of 4 validators run, 3 must; down: relay-1-validator-1, relay-1-validator-2" in wait["text"]
         for index in (1, 2):
             network.start(VALIDATORS[index])
         await caught_up(nodes)
@@ -130,7 +144,6 @@ async def test_a_killed_node_is_started_again_by_its_supervisor(network: Campaig
     async with scene(network, seed + 2) as begun, relay_nodes(network) as nodes:
         await begun.traffic.send(PACKETS)
         entry = network.entry(VALIDATORS[2])
-        size = network.log_size(VALIDATORS[2])
         (child,) = children_of(entry.pid)
         assert await begun.fault(lambda: os.kill(child, signal.SIGKILL))
 
@@ -139,7 +152,7 @@ async def test_a_killed_node_is_started_again_by_its_supervisor(network: Campaig
 
         await within(30, "the node is started again", healed)
         assert network.is_running(VALIDATORS[2])
-        assert "ended by signal 9 unasked" in network.log_since(VALIDATORS[2], size)
+        assert "ended by signal 9 unasked" in network.log(VALIDATORS[2])
         await begun.check_all()
         await assert_same_state(nodes)
 
@@ -216,30 +229,28 @@ FAIL_INDEXES = range(12)
 """Ten call sites, some passed more than once in a height: twelve passages go through a height and into the next."""
 
 
-async def end_and_come_back(
-    begun: Scene, nodes: list[Node], name: str, environment: dict[str, str], status: int | None
-) -> str:
-    """Let a validator die on purpose with packets under way, and bring it back; returns what its log said."""
+async def end_and_come_back(begun: Scene, nodes: list[Node], name: str, environment: dict[str, str]) -> tuple[int, str]:
+    """Let a validator die on purpose with packets under way, and bring it back; returns exit code and last words."""
     network = begun.network
     network.kill(name)
-    size = network.log_size(name)
     network.start(name, environment={"PIEBRIDGE_RESTARTS": "0", **environment})
     deadline = time.monotonic() + 30
-    while not await network.ends(name, 1.0):
+    while (status := await network.ends(name, 1.0)) is None:
         await begun.traffic.send(2)
         assert time.monotonic() < deadline, f"{name} did not reach {environment}"
     begun.in_flight.append(max(1, len(await begun.pending.look())))
-    words = network.log_since(name, size)
+    words = network.log(name)
     network.start(name)
     await caught_up(nodes)
-    return words
+    return status, words
 
 
 async def test_a_validator_dies_at_each_fail_point_of_cometbft(network: CampaignNetwork, seed: int) -> None:
     async with scene(network, seed + 5) as begun, relay_nodes(network) as nodes:
         for index in FAIL_INDEXES:
             size = node_log(network, 3).stat().st_size
-            words = await end_and_come_back(begun, nodes, VALIDATORS[3], {"FAIL_TEST_INDEX": str(index)}, None)
+            status, words = await end_and_come_back(begun, nodes, VALIDATORS[3], {"FAIL_TEST_INDEX": str(index)})
+            assert status == 1, words
             assert "exit code 1 unasked" in words, words
             assert f"*** fail-test {index} ***".encode() in node_log(network, 3).read_bytes()[size:]
         await begun.check_all()
@@ -251,7 +262,8 @@ async def test_a_validator_dies_at_each_failpoint_of_its_application(network: Ca
     points += [name for name in RELAY if name.startswith("relay.storage")]
     async with scene(network, seed + 6) as begun, relay_nodes(network) as nodes:
         for point in points:
-            words = await end_and_come_back(begun, nodes, VALIDATORS[1], {VARIABLE: f"{point}:2"}, EXIT_STATUS)
+            status, words = await end_and_come_back(begun, nodes, VALIDATORS[1], {VARIABLE: f"{point}:2"})
+            assert status == EXIT_STATUS, words
             assert f"ended at failpoint {point}" in words, words
         await begun.check_all()
         await assert_same_state(nodes)

@@ -73,12 +73,14 @@ async def test_an_evm_chain_dies_at_every_point(embedded: CampaignNetwork, seed:
     assert set(sweep.swept.deaths) == set(points)
 
 
-async def test_gateways_are_killed_at_system_calls(embedded: CampaignNetwork, seed: int) -> None:
-    """The kernel kills them before the n-th byte goes out or the n-th write: steps that no name stands at."""
+async def test_processes_are_killed_at_system_calls(embedded: CampaignNetwork, seed: int) -> None:
+    """The kernel kills them before the n-th bytes go out or the n-th write: steps at which no name stands."""
     randomness = random.Random(seed + 3)
     async with scene(embedded, seed + 3) as begun, begun.watched_blocks():
         sweep = Sweep(begun)
-        await sweep.run({"gateway-1,gateway-2,gateway-3": syscall_deaths(SYSCALLS, randomness)})
-        print(await sweep.finish())
+        await sweep.run({"gateway-1,gateway-2,gateway-3": syscall_deaths("gateway", SYSCALLS - 6, randomness)})
+        await sweep.run({"relay-1": syscall_deaths("relay", 6, randomness)})
+        print(await sweep.finish(), sweep.swept)
+    assert sweep.swept.deaths.total() + sweep.swept.misses.total() >= SYSCALLS
     assert sweep.swept.deaths.total() >= SYSCALLS * 3 // 4
-    assert len(sweep.swept.deaths) >= 3
+    assert len(sweep.swept.deaths) >= 4

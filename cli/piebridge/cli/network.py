@@ -59,6 +59,15 @@ def up(
         typer.Option("--anvil-depth", help="Blocks that must stand on a block of an anvil chain before it counts."),
     ] = 1,
     engine: EngineOption = Engine.EMBEDDED,
+    broker: Annotated[
+        str | None,
+        typer.Option(
+            "--broker",
+            help="Give the gateways workers behind a broker. redis: start one here. redis://HOST:PORT: use that one.",
+            show_default=False,
+        ),
+    ] = None,
+    workers: Annotated[int, typer.Option("--workers", help="Worker processes of each gateway, with --broker.")] = 1,
     directory: DirectoryOption = DEFAULT_DIRECTORY,
     port_base: Annotated[
         int, typer.Option("--port-base", help="First port; the others follow it. Below 32768.")
@@ -87,6 +96,8 @@ def up(
         port_base,
         engine,
         parachain_validators,
+        broker,
+        workers,
         anvil_depth,
     )
     signal.signal(signal.SIGTERM, _interrupt)
@@ -318,7 +329,7 @@ def _stay(network: NetworkFile, *, quiet: bool) -> None:
 
 def _ending_order(entries: "list[ProcessEntry] | tuple[ProcessEntry, ...]") -> list[ProcessEntry]:
     """Carriers first, so that they do not complain about chains that are gone."""
-    order = {"gateway": 0, "notary": 1, "relay": 2, "proxy": 3, "parachain": 4}
+    order = {"gateway": 0, "broker": 1, "notary": 1, "relay": 2, "proxy": 3, "parachain": 4}
     return sorted(entries, key=lambda entry: order[entry.role])
 
 

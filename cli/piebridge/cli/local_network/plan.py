@@ -26,6 +26,10 @@ ACCOUNT_NAMES = ("alice", "bob", "carol")
 
 HOST = "127.0.0.1"
 """Everything listens here and nowhere else."""
+OWN_BROKER = "redis"
+"""Broker of a network that starts a Redis of its own."""
+REDIS_NAME = "redis"
+"""Name of that process, and of its folder."""
 PASSWORD_FILE = "keys/password"
 """Passphrase of all keys of the network, which have no value."""
 
@@ -33,6 +37,7 @@ _PARACHAINS_MAX = 32
 _RELAY_CHAINS_MAX = 8
 _VALIDATORS_MAX = 32
 _GATEWAYS_MAX = 16
+_WORKERS_MAX = 64
 _ANVIL_DEPTH_MAX = 16
 
 
@@ -74,6 +79,10 @@ class Wishes:
     """Engine of relay chains and embedded parachains."""
     parachain_validators: int = 1
     """Validators of each embedded parachain."""
+    broker: str | None = None
+    """Where the gateways' tasks go: address of a Redis, OWN_BROKER for one that is started too, None for no broker."""
+    workers: int = 1
+    """Worker processes of each gateway, where there is a broker."""
     anvil_depth: int = 1
     """Blocks that must stand on a block of an anvil chain before notaries sign it. Anvil never reorganises by itself;
     0 would leave the rule untested."""
@@ -284,6 +293,13 @@ class NetworkPlan:
     """The --dev governor key."""
     deployer: KeyPlan
     """Account that deploys the contracts; of no importance afterwards."""
+    redis_port: int | None = None
+    """Redis of the gateways; None where none is started."""
+
+    @property
+    def broker_url(self) -> str | None:
+        """Where the gateways' tasks go; None for no broker."""
+        return self.wishes.broker if self.redis_port is None else f"redis://{HOST}:{self.redis_port}/0"
 
     @property
     def notary_threshold(self) -> int:
@@ -311,6 +327,8 @@ class NetworkPlan:
                 for item in relay.validators
                 if item.p2p_port is not None
             }
+        if self.redis_port is not None:
+            users[self.redis_port] = f"the gateways' {REDIS_NAME}"
         users |= {gateway.status_port: f"status of {gateway.name}" for gateway in self.gateways}
         return users | {notary.port: f"API of {notary.name}" for notary in self.notaries}
 
@@ -349,6 +367,9 @@ def make_plan(wishes: Wishes) -> NetworkPlan:
     _within("--gateways", wishes.gateways, 1, _GATEWAYS_MAX)
     _within("--anvil-depth", wishes.anvil_depth, 0, _ANVIL_DEPTH_MAX)
     _within("--parachain-validators", wishes.parachain_validators, 1, _VALIDATORS_MAX)
+    _within("--workers", wishes.workers, 1, _WORKERS_MAX)
+    if wishes.workers > 1 and wishes.broker is None:
+        raise ConfigurationError("--workers needs --broker: redis, or the address of a running one")
     on_cometbft = wishes.engine is Engine.COMETBFT
     if wishes.parachain_validators > 1 and not (on_cometbft and wishes.parachain_kind is ParachainKind.EMBEDDED):
         raise ConfigurationError(
@@ -371,6 +392,7 @@ def make_plan(wishes: Wishes) -> NetworkPlan:
         accounts=tuple(KeyPlan(name, KeyPurpose.USER) for name in ACCOUNT_NAMES),
         governor=KeyPlan("governor", KeyPurpose.GOVERNOR),
         deployer=KeyPlan("deployer", KeyPurpose.USER),
+        redis_port=next(ports) if wishes.broker == OWN_BROKER else None,
     )
     if (highest := max(plan.ports)) >= PORT_LIMIT:
         raise ConfigurationError(

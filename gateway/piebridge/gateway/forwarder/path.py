@@ -27,6 +27,7 @@ from piebridge.gateway.forwarder.model import (
     Authenticated,
     Check,
     Checked,
+    Defer,
     Delivery,
     Effect,
     Failed,
@@ -64,6 +65,8 @@ class _Known:
     """Pauses after failures that were this item's own."""
     reason: str = ""
     """Why it is still here, as far as known."""
+    needs_body: bool = False
+    """Whether the far end has skipped it although it has expired by our clock: by the clock there it has not."""
 
 
 @dataclass(slots=True)
@@ -145,6 +148,13 @@ class Path:
                 self._items[item.number] = _Known(item, now, now + item.eligible_after_seconds)
                 self._unchecked.add(item.number)
 
+    def defer(self, event: Defer) -> None:
+        """Leave items to others for longer, but for those in the batch under way and those that are too old."""
+        for number, known in self._items.items():
+            if number not in self._busy:
+                until = min(event.until, known.observed_at + event.patience_seconds)
+                known.eligible_at = max(known.eligible_at, until)
+
     def recheck(self) -> None:
         """Have everything that is not in a batch checked again."""
         for number, known in self._items.items():
@@ -174,6 +184,12 @@ class Path:
                 if state is Delivery.WAITING:
                     known.reason = ""  # nobody has refused it; it has only to become final
                 self._enter(number, known, state)
+        for number in asked - {number for number, _ in event.states}:
+            # Nobody knows, and asking again at once would be asking without end.
+            known = self._items.get(number)
+            if known is not None:
+                known.checked_at = asked_at
+                self._enter(number, known, Delivery.WAITING)
         self._next_recheck = now + self._settings.recheck_seconds
 
     def authenticated(self, event: Authenticated, now: float) -> None:
@@ -201,7 +217,9 @@ class Path:
         self._kept_allowed = True
         for number in batch.numbers:  # if chain state still says pending afterwards, the batch did not help this item
             if number in self._items:
-                self._postpone(self._items[number], now, "the far end skipped it")
+                known = self._items[number]
+                known.needs_body |= self._has_expired(known.item, now)
+                self._postpone(known, now, "the far end skipped it")
         self._end_batch(batch, now)
         return True
 
@@ -399,7 +417,7 @@ class Path:
         self._batches[effect_id] = batch
         if self.key.flow not in _AUTHENTICATED_FLOWS:
             return self._submit(batch, numbers[-1], b"", now, effect_id)
-        return Authenticate(effect_id, self.key, numbers[-1], self._kept_allowed)
+        return Authenticate(effect_id, self.key, numbers[-1], self._kept_allowed, self._forms(numbers, now))
 
     def _submissions(self, now: float, next_id: Iterator[int]) -> list[Effect]:
         """Return the batches that are authenticated and have none before them that is not submitted."""
@@ -424,12 +442,16 @@ class Path:
         batch.deadline = now + self._settings.effect_timeout_seconds
         for other in (batch, *behind):
             self._batches[other.effect_id] = other
-        forms = tuple((number, self._form(self._items[number].item, now)) for number in batch.numbers)
-        return Submit(effect_id, self.key, batch.numbers[0], last, forms, evidence)
+        return Submit(effect_id, self.key, batch.numbers[0], last, self._forms(batch.numbers, now), evidence)
 
-    def _form(self, item: Item, now: float) -> int:
-        expired = item.expiry and now >= item.expiry + self._settings.expiry_margin_seconds
-        return FORM_WITHOUT_BODY if expired else FORM_FULL
+    def _forms(self, numbers: tuple[int, ...], now: float) -> tuple[tuple[int, int], ...]:
+        return tuple((number, self._form(self._items[number], now)) for number in numbers)
+
+    def _form(self, known: _Known, now: float) -> int:
+        return FORM_WITHOUT_BODY if self._has_expired(known.item, now) and not known.needs_body else FORM_FULL
+
+    def _has_expired(self, item: Item, now: float) -> bool:
+        return item.expiry != 0 and now >= item.expiry + self._settings.expiry_margin_seconds
 
     def _end_batch(self, batch: _Batch, now: float, failure: str = "") -> None:
         del self._batches[batch.effect_id]
