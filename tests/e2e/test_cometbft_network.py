@@ -62,6 +62,16 @@ async def relay_nodes(network: CampaignNetwork) -> AsyncIterator[list[Node]]:
         yield [Node(validator.rpc_url, session) for validator in relay.validators]
 
 
+async def traced(network: CampaignNetwork, packet_id: str) -> Json:
+    """What `packet trace` says."""
+    line = CommandLine(network.directory.parent)
+    arguments = ("packet", "trace", packet_id, "--json", "--dir", network.directory)
+    outcome = await asyncio.to_thread(line.run, *arguments)
+    assert outcome.exit_code == 0, outcome.errors
+    found: Json = outcome.json()
+    return found
+
+
 def node_log(network: CampaignNetwork, index: int) -> Path:
     return network.directory / f"relays/relay-1/validator-{index}/cometbft/node.log"
 
@@ -94,8 +104,9 @@ async def test_packets_go_on_with_one_validator_down_whichever_it_is(network: Ca
             await begun.traffic.send(PACKETS)
             assert await begun.kill([VALIDATORS[index]])
             assert await nodes[index].height() is None
-            await begun.traffic.send(PACKETS)
+            packets = await begun.traffic.send(PACKETS)
             await begun.settle()
+            assert (await traced(network, packets[0].id))["waits"] == []
             network.start(VALIDATORS[index])
             await caught_up(nodes)
         await begun.check_all()
@@ -113,6 +124,9 @@ async def test_with_two_of_four_down_it_stops_loses_nothing_and_resumes(network:
         await asyncio.sleep(6)  # longer than the interval of empty blocks
         assert await nodes[0].height() == await nodes[3].height() == stopped, "two of four have decided a block"
         assert waiting <= await begun.pending.look(), "a packet was executed without a relay chain"
+        (wait,) = (await traced(network, min(waiting)))["waits"]
+        assert wait["reason"] == "relay-unreachable"
+        assert "2 of 4 validators run, 3 must; down: relay-1-validator-1, relay-1-validator-2" in wait["text"]
         for index in (1, 2):
             network.start(VALIDATORS[index])
         await caught_up(nodes)

@@ -1,7 +1,15 @@
 """The table of all campaigns. Whoever adds one adds a line here; nothing registers itself."""
 
 from piebridge.cli.local_network.plan import ParachainKind
-from soak import broker_faults, cometbft_decoders, gateway_kills, many_gateways, patricia_proofs, protocol_decoders
+from soak import (
+    broker_faults,
+    cometbft_decoders,
+    gateway_kills,
+    many_gateways,
+    patricia_proofs,
+    protocol_decoders,
+    simulation,
+)
 from soak.campaign import Campaign
 
 CAMPAIGNS: tuple[Campaign, ...] = (
@@ -45,9 +53,23 @@ CAMPAIGNS: tuple[Campaign, ...] = (
         counted=("proofs", "changed proofs refused"),
     ),
     Campaign(
+        "planted-bugs",
+        "the simulation is blind to a kind of bug: one that was planted is not found within 1 000 seeds",
+        simulation.find_planted,
+        counted=("bugs found", "seeds"),
+        tested_by="tests/planted/test_planted.py",
+    ),
+    Campaign(
         "protocol-decoders",
         "a decoder accepts bytes that are not the one encoding of a value, raises something else, or is slow",
         protocol_decoders.run_round,
         counted=("inputs", "accepted", "refused"),
+    ),
+    Campaign(
+        "simulation",
+        "a whole domain under faults or attack breaks an invariant, or does not come to rest afterwards",
+        simulation.run_round,
+        counted=("seeds", *simulation.COUNTED),
+        tested_by="tests/simulation/test_simulation.py",
     ),
 )

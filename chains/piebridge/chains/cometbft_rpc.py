@@ -197,10 +197,11 @@ class CometBftRpc:
         except (KeyError, ValueError) as error:
             raise TransientChainError(f"{self.url}: malformed transaction result") from error
 
-    def wakes(self) -> AsyncIterator[None]:
-        """Yield at each new block and each reconnection."""
+    def wakes(self, others: "Sequence[CometBftRpc]" = ()) -> AsyncIterator[None]:
+        """Yield at each new block and each reconnection, of another node of the chain where this one is not there."""
         request = {"method": "subscribe", "params": {"query": "tm.event='NewBlock'"}}
-        return Subscription(self._websocket_url, request).wakes()
+        urls = [other._websocket_url for other in others]
+        return Subscription(self._websocket_url, request, others=urls).wakes()
 
     def _query_value(self, path: str, answer: object) -> bytes:
         response = _object(_object(answer, "abci_query").get("response"), "abci_query response")

@@ -54,6 +54,10 @@ def up(
         typer.Option("--parachain-validators", help="Validators of each embedded parachain, with --engine cometbft."),
     ] = 1,
     gateways: Annotated[int, typer.Option("--gateways", help="Number of gateways.")] = 2,
+    anvil_depth: Annotated[
+        int,
+        typer.Option("--anvil-depth", help="Blocks that must stand on a block of an anvil chain before it counts."),
+    ] = 1,
     engine: EngineOption = Engine.EMBEDDED,
     broker: Annotated[
         str | None,
@@ -94,6 +98,7 @@ def up(
         parachain_validators,
         broker,
         workers,
+        anvil_depth,
     )
     signal.signal(signal.SIGTERM, _interrupt)
     before = folder.is_unfinished(directory)

@@ -3,11 +3,11 @@
 import asyncio
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from piebridge.chains.cometbft_rpc import CometBftRpc
 from piebridge.chains.errors import MissingStateError, TransactionRefusedError
@@ -28,6 +28,8 @@ REQUEST_TIMEOUT_SECONDS = 5.0
 """How long a command waits for one answer."""
 LOG_BLOCKS_MAX = 2_000
 """Blocks asked for in one ``eth_getLogs``."""
+
+_Answer = TypeVar("_Answer")
 
 _RECEIVE_RANGE = keccak256(b"receiveRange(bytes)")[:4]
 _U32 = (1 << 32) - 1
@@ -238,15 +240,7 @@ class RelayView:
 
     async def query(self, path: str, data: bytes) -> bytes:
         """Return the value of a query, from the first validator that answers."""
-        last: ChainError | None = None
-        for node in self.nodes:
-            try:
-                return await node.abci_query(path, data)
-            except TransactionRefusedError:
-                raise
-            except ChainError as error:
-                last = error
-        raise TransientChainError(f"{self.name}: no validator answers; the last said: {last}")
+        return await self._any(lambda index: self.nodes[index].abci_query(path, data))
 
     async def query_json(self, path: str, data: bytes) -> dict[str, Any] | None:
         """Return a query's JSON; None where the relay chain knows no such thing."""
@@ -257,11 +251,30 @@ class RelayView:
 
     async def time(self, height: int) -> float:
         """Return the time of a block, Unix seconds."""
-        return (await self.nodes[0].signed_header(height)).header.time_ns / 1e9
+        signed = await self._any(lambda index: self.nodes[index].signed_header(height))
+        return signed.header.time_ns / 1e9
+
+    async def silent_validators(self) -> list[str]:
+        """Return the names of the validators whose nodes do not answer."""
+
+        async def answers(node: CometBftRpc) -> bool:
+            try:
+                await node.status()
+            except ChainError:
+                return False
+            return True
+
+        answered = await asyncio.gather(*(answers(node) for node in self.nodes))
+        return [
+            entry.process or f"validator {entry.index}"
+            for entry, answer in zip(self.entry.validators, answered, strict=True)
+            if not answer
+        ]
 
     async def hub_ranges(self, height: int) -> list[tuple[HubRange, int]]:
         """Return the ranges of hubs that a block took up, each with the size of its proof in bytes."""
-        answer = _object(await self.clients[0].call("block", {"height": str(height)}), self.name)
+        call = ("block", {"height": str(height)})
+        answer = _object(await self._any(lambda index: self.clients[index].call(*call)), self.name)
         found = []
         for encoded in answer["block"]["data"].get("txs") or ():
             transaction = RelayTransaction.decode(base64.b64decode(encoded))
@@ -270,6 +283,18 @@ class RelayView:
                 assert isinstance(body, HubRange)
                 found.append((body, len(transaction.body) - len(body.range.encode())))
         return found
+
+    async def _any(self, ask: Callable[[int], Awaitable[_Answer]]) -> _Answer:
+        """Return what the first validator answers that answers at all; ``ask`` is given its index."""
+        last: ChainError | None = None
+        for index in range(len(self.nodes)):
+            try:
+                return await ask(index)
+            except TransactionRefusedError:
+                raise
+            except ChainError as error:
+                last = error
+        raise TransientChainError(f"{self.name}: no validator answers; the last said: {last}")
 
 
 class NetworkView:

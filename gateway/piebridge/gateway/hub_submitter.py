@@ -25,6 +25,14 @@ _REPLACEMENT_PERCENT = 125
 _NONCE_TRIES = 4
 
 
+PRIORITY_FEE_MAX_WEI = 100 * 10**9
+"""Most that is given to whoever makes the block. A node advises what it likes, and it may be his."""
+FEE_MAX_WEI = 10_000 * 10**9
+"""Most that is paid for a unit of gas. A chain that really wants more is waited for."""
+_NONCE_MAX = (1 << 64) - 2
+"""Largest nonce of a transaction (EIP-2681)."""
+
+
 class OutOfGasError(PermanentChainError):
     """A transaction used up its gas limit."""
 
@@ -145,7 +153,7 @@ class HubSubmitter:
             last: NonceError | None = None
             for _ in range(_NONCE_TRIES):
                 nonce = await self._take_nonce()
-                flight = self._sign(nonce, data, gas, await self._endpoint.fees())
+                flight = self._sign(nonce, data, gas, await self._fees())
                 try:
                     await self._broadcast(flight)
                 except NonceError as error:
@@ -164,8 +172,26 @@ class HubSubmitter:
 
     async def _take_nonce(self) -> int:
         if self._next_nonce is None:
-            self._next_nonce = await self._endpoint.nonce(self.address, pending=True)
+            nonce = await self._endpoint.nonce(self.address, pending=True)
+            if not 0 <= nonce <= _NONCE_MAX:
+                raise TransientChainError(f"{self._endpoint.name}: the node names {nonce} as nonce, which none can be")
+            self._next_nonce = nonce
         return self._next_nonce
+
+    async def _fees(self) -> Fees:
+        """Return what the node advises, within what a gateway ever pays."""
+        advised = await self._endpoint.fees()
+        fees = _within_limits(advised)
+        if fees != advised:
+            _LOG.warning(
+                "the node advises %d wei of priority fee and %d wei in all; at most %d and %d are paid",
+                advised.max_priority_fee_per_gas,
+                advised.max_fee_per_gas,
+                PRIORITY_FEE_MAX_WEI,
+                FEE_MAX_WEI,
+                extra={"chain": self._endpoint.name},
+            )
+        return fees
 
     async def _broadcast(self, flight: _Flight) -> None:
         """Hand over the newest version; an outage is no reason to stop, for the bytes may have arrived."""
@@ -213,8 +239,14 @@ class HubSubmitter:
     async def _find_receipt(self, flight: _Flight) -> Receipt | None:
         for transaction_hash in reversed(flight.hashes):
             receipt = await self._endpoint.receipt(transaction_hash)
-            if receipt is not None:
-                return receipt
+            if receipt is None:
+                continue
+            if receipt.transaction_hash != transaction_hash or receipt.gas_used > flight.gas:
+                raise TransientChainError(
+                    f"{self._endpoint.name}: the receipt of 0x{transaction_hash.hex()} is of "
+                    f"0x{receipt.transaction_hash.hex()} and {receipt.gas_used} gas, which cannot be"
+                )
+            return receipt
         return None
 
     async def _check_overtaken(self, flight: _Flight) -> None:
@@ -240,13 +272,18 @@ class HubSubmitter:
             )
 
     async def _replace(self, flight: _Flight) -> None:
-        current = await self._endpoint.fees()
-        fees = Fees(
-            max(current.max_fee_per_gas, flight.fees.max_fee_per_gas * _REPLACEMENT_PERCENT // 100 + 1),
-            max(
-                current.max_priority_fee_per_gas, flight.fees.max_priority_fee_per_gas * _REPLACEMENT_PERCENT // 100 + 1
-            ),
+        current, before = await self._fees(), flight.fees
+        fees = _within_limits(
+            Fees(
+                max(current.max_fee_per_gas, before.max_fee_per_gas * _REPLACEMENT_PERCENT // 100 + 1),
+                max(
+                    current.max_priority_fee_per_gas, before.max_priority_fee_per_gas * _REPLACEMENT_PERCENT // 100 + 1
+                ),
+            )
         )
+        if fees == before:  # more is not paid: the same bytes once more
+            await self._broadcast(flight)
+            return
         replacement = self._sign(flight.nonce, flight.data, flight.gas, fees)
         flight.fees, flight.raw = fees, replacement.raw
         flight.hashes += replacement.hashes
@@ -282,3 +319,8 @@ class HubSubmitter:
 
 class _GaveUpError(TransientChainError):
     """Waiting has come to its end."""
+
+
+def _within_limits(fees: Fees) -> Fees:
+    total = min(fees.max_fee_per_gas, FEE_MAX_WEI)
+    return Fees(total, min(fees.max_priority_fee_per_gas, PRIORITY_FEE_MAX_WEI, total))

@@ -66,7 +66,8 @@ class Sending:
             return failure_of(effect, error, self._counters)
         finally:
             self.give_up(effect)
-        reach(f"gateway.{effect.path.flow_name}.after_submit")
+        flow, kind = effect.path.flow_name, type(effect).__name__.lower()
+        reach(f"gateway.{flow}.after_{kind}")
         count_done(effect, self._counters)
         self._counters.add("items_carried", len(effect.forms), flow=effect.path.flow_name)
         _LOG.info(

@@ -38,6 +38,7 @@ _RELAY_CHAINS_MAX = 8
 _VALIDATORS_MAX = 32
 _GATEWAYS_MAX = 16
 _WORKERS_MAX = 64
+_ANVIL_DEPTH_MAX = 16
 
 
 class ParachainKind(StrEnum):
@@ -82,6 +83,9 @@ class Wishes:
     """Where the gateways' tasks go: address of a Redis, OWN_BROKER for one that is started too, None for no broker."""
     workers: int = 1
     """Worker processes of each gateway, where there is a broker."""
+    anvil_depth: int = 1
+    """Blocks that must stand on a block of an anvil chain before notaries sign it. Anvil never reorganises by itself;
+    0 would leave the rule untested."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +135,8 @@ class ParachainPlan:
     """Number of its hub."""
     evm_chain_id: int
     """EIP-155 chain id."""
+    finality_depth: int
+    """Finality depth of its registration; blocks of an embedded chain are final at once."""
     rpc_port: int
     """eth_* JSON-RPC, HTTP and WebSocket."""
     cometbft_port: int | None
@@ -359,6 +365,7 @@ def make_plan(wishes: Wishes) -> NetworkPlan:
     _within("--relay-chains", wishes.relay_chains, 1, _RELAY_CHAINS_MAX)
     _within("--validators", wishes.validators, 2, _VALIDATORS_MAX)
     _within("--gateways", wishes.gateways, 1, _GATEWAYS_MAX)
+    _within("--anvil-depth", wishes.anvil_depth, 0, _ANVIL_DEPTH_MAX)
     _within("--parachain-validators", wishes.parachain_validators, 1, _VALIDATORS_MAX)
     _within("--workers", wishes.workers, 1, _WORKERS_MAX)
     if wishes.workers > 1 and wishes.broker is None:
@@ -409,6 +416,7 @@ def _parachain(number: int, wishes: Wishes, ports: Iterator[int]) -> ParachainPl
             kind=wishes.parachain_kind,
             registration=number,
             evm_chain_id=EVM_CHAIN_ID_FIRST + number - 1,
+            finality_depth=0,
             rpc_port=rpc_port,
             cometbft_port=cometbft_port,
             proxy_port=None,
@@ -420,6 +428,7 @@ def _parachain(number: int, wishes: Wishes, ports: Iterator[int]) -> ParachainPl
         kind=wishes.parachain_kind,
         registration=number,
         evm_chain_id=EVM_CHAIN_ID_FIRST + number - 1,
+        finality_depth=0 if embedded else wishes.anvil_depth,
         rpc_port=next(ports),
         cometbft_port=next(ports) if embedded else None,
         proxy_port=None if embedded else next(ports),
