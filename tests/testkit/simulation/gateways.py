@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from piebridge.chains.endpoint import ParachainEndpoint, RelayEndpoint
 from piebridge.gateway import database
-from piebridge.gateway.config import ChainConfig, GatewayConfig, RelayConfig
+from piebridge.gateway.config import ChainConfig, DomainConfig, GatewayConfig, RelayConfig
 from piebridge.gateway.forwarder import BatchLimits, Flow, ForwarderSettings
 from piebridge.gateway.hub_submitter import HubAccount, SubmitterTimes
 from piebridge.gateway.notary_client import NotaryClient
@@ -75,13 +75,13 @@ class SimulatedSurroundings(Surroundings):
     def account(self, private_key: bytes) -> HubAccount:
         return SimulatedAccount(_address_of(private_key))
 
-    def parachain(self, config: GatewayConfig, chain: ChainConfig) -> ParachainEndpoint:
+    def parachain(self, config: DomainConfig, chain: ChainConfig) -> ParachainEndpoint:
         return self._parachain(chain.registration)
 
-    def relay(self, config: GatewayConfig, relay: RelayConfig) -> RelayEndpoint:
+    def relay(self, config: DomainConfig, relay: RelayConfig) -> RelayEndpoint:
         return self._relay(relay.relay)
 
-    def notaries(self, config: GatewayConfig, registration: int) -> NotaryClient:
+    def notaries(self, config: DomainConfig, registration: int) -> NotaryClient:
         return self._notaries(registration)
 
 
@@ -120,9 +120,7 @@ class GatewayProcess:
                 for chain in chains
             ),
             relays=tuple(RelayConfig(item.relay, item.genesis.chain_id, ("",)) for item in relays),
-            index=index,
-            count=count,
-            takeover_seconds=2.0,
+            takeover_blocks=2,
             reconcile_seconds=10.0,
             poll_seconds=4.0,
             timeout_seconds=2.0,
@@ -171,6 +169,6 @@ class GatewayProcess:
         connection = sqlite3.connect(":memory:", isolation_level=None)
         if self.disk:
             connection.deserialize(self.disk)
-        connection.executescript(database.SCHEMA)
+        database.prepare(connection)
         self._connection = connection
         return connection

@@ -13,9 +13,12 @@ from piebridge.protocol_stack.commitment import endorsed_head_key
 from piebridge.protocol_stack.governor_relay_bodies import CloseChain
 from piebridge.protocol_stack.header import VerificationHeader
 from piebridge.protocol_stack.relay_queries import (
+    PAGE_MAX,
     CursorQuery,
     OutboxEntriesQuery,
+    ReceiptCodesQuery,
     RecordedQuery,
+    RecordedWordsQuery,
     RegistrationQuery,
 )
 from piebridge.protocol_stack.transport.outbox import (
@@ -96,8 +99,11 @@ def test_hubs_are_taken_in_the_order_of_their_numbers() -> None:
     world.catch_up(hub)
     world.follow(hub)
     response = world.run(world.sign(hub.range_message(0)))
-    entries = [dict(made.attributes) for made in response.events if made.type == "outbox_entry"]
-    assert [entry["destination"] for entry in entries] == ["1", "8", "8"]
+    entries = [dict(made.attributes) for made in response.events if made.type == "outbox_entries"]
+    assert entries == [
+        {"destination": "1", "first": "1", "last": "1"},
+        {"destination": "8", "first": "1", "last": "2"},
+    ]
 
 
 def test_more_than_256_verdicts_of_a_block_make_more_entries(world: RelayWorld) -> None:
@@ -179,6 +185,24 @@ def test_answers_do_not_show_a_block_before_its_commit(world: RelayWorld) -> Non
     world.application.commit()
     assert ask(world, "/recorded", query).value == b"\x01"
     assert OutboxHead.decode(ask(world, "/cursor", CursorQuery(10, 0).encode()).value) == hub.outboxes[0]
+
+
+def test_recorded_packets_and_receipts_are_told_many_at_a_time(world: RelayWorld) -> None:
+    source, destination = world.hubs[10], world.hubs[20]
+    packets = [source.send_free(20) for _ in range(3)]
+    lane = packets[0].lane
+    pages = RecordedWordsQuery(((lane, 0), (lane, 1), (lane, PAGE_MAX))).encode()
+    codes = ReceiptCodesQuery((*(packet.packet_id for packet in packets), b"\x07" * 32)).encode()
+    assert ask(world, "/recorded/words", pages).value == bytes(96)
+    assert ask(world, "/receipt/codes", codes).value == b"\xff\xff\xff\xff"
+    world.carry_from(source)
+    assert ask(world, "/recorded/words", pages).value == (0b1110).to_bytes(32, "big") + bytes(64)
+    assert ask(world, "/receipt/codes", codes).value == b"\x00\x00\x00\xff"
+    world.carry_to(destination)
+    world.carry_from(destination)
+    assert ask(world, "/receipt/codes", codes).value == b"\x01\x01\x01\xff"
+    too_high = pages[:-8] + (PAGE_MAX + 1).to_bytes(8, "big")
+    assert world.application.query(QueryRequest("/recorded/words", too_high)).code == 1
 
 
 def test_life_of_a_transaction_is_told(world: RelayWorld) -> None:
