@@ -22,7 +22,8 @@ class PlantedBug:
     plant: Plant
     """Puts it in."""
     seed: int
-    """First seed that finds it."""
+    """A seed that has found it, where the search in ``make test`` begins. Every change of the product changes what
+    happens under a seed, so the search goes on from there."""
 
 
 def replaced(owner: object, name: str, value: object) -> Plant:
