@@ -77,10 +77,10 @@ def _unsigned_statement(
     )
 
 
-def _forget_what_precedes(store: Store, destination: int) -> None:
+def _forget_what_precedes(store: Store, destination: int, count: int) -> None:
     number, head = store.outbox_base(destination), store.outbox_head(destination)
     assert head is not None, "an entry was made in this outbox"
-    for _ in range(2):
+    for _ in range(2 * count):
         if number >= head.number or store.message(destination, number) is not None:
             break
         store.set_entry(destination, number, None)
