@@ -7,8 +7,10 @@ seen, home when the source's block with the confirmation is seen.
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from eth_account import Account
@@ -33,6 +35,8 @@ class Journey:
     """What was seen of one packet, in seconds of this process's clock; None is not seen yet."""
 
     submitted: float
+    source: int
+    """Place of the sending chain in the network."""
     sent: float | None = None
     received: float | None = None
     home: float | None = None
@@ -49,6 +53,7 @@ class _Chain:
     height: int = 0
     nonce: int = 0
     signed: list[tuple[bytes, str]] = field(default_factory=list)
+    blocks_seen: list[float] = field(default_factory=list)
 
 
 class Traffic:
@@ -72,7 +77,6 @@ class Traffic:
         ]
         self._senders = self._chains if both_ways else self._chains[:1]
         self.journeys: dict[bytes, Journey] = {}
-        self.on_block: list[Callable[[], None]] = []
         self._by_packet: dict[bytes, bytes] = {}
         self._count = 0
         self._watching: list[asyncio.Task[None]] = []
@@ -146,13 +150,23 @@ class Traffic:
         """Packets whose receipt came home."""
         return sum(journey.home is not None for journey in self.journeys.values())
 
+    def block_intervals(self) -> list[float]:
+        """Seconds between the blocks of both chains."""
+        return [later - earlier for chain in self._chains for earlier, later in pairwise(chain.blocks_seen)]
+
+    def first_block_after(self, chain: int, moment: float) -> float | None:
+        """When the first block of a chain was seen at or after a moment; None where there was none yet."""
+        seen = self._chains[chain].blocks_seen
+        position = bisect_left(seen, moment)
+        return seen[position] if position < len(seen) else None
+
     async def _submit(self, chain: _Chain, count: int) -> None:
         part, chain.signed = chain.signed[:count], chain.signed[count:]
         if len(part) < count:
             raise RuntimeError("too few transactions were signed beforehand")
         now = time.monotonic()
         for key, _ in part:
-            self.journeys[key] = Journey(now)
+            self.journeys[key] = Journey(now, self._chains.index(chain))
         await chain.client.batch([("eth_sendRawTransaction", [raw]) for _, raw in part])
 
     async def _watch(self, chain: _Chain) -> None:
@@ -163,6 +177,7 @@ class Traffic:
             height = int(str(await chain.client.call("eth_blockNumber")), 16)
             if height <= chain.height:
                 continue
+            chain.blocks_seen.append(seen)
             await self._take(chain, chain.height + 1, height, seen)
             chain.height = height
 
@@ -178,8 +193,6 @@ class Traffic:
                 self._sent(chain, log, seen)
             else:
                 self._answered(log, seen)
-        for listener in self.on_block:
-            listener()
 
     def _sent(self, chain: _Chain, log: dict[str, Any], seen: float) -> None:
         entry = decode_log(log, chain.hub, "bench")

@@ -189,7 +189,10 @@ class CometBftRpc:
         result = _object(fields.get("tx_result"), "tx_result")
         try:
             return RelayTransactionResult(
-                int(fields["height"]), int(result.get("code") or 0), str(result.get("log") or "")
+                int(fields["height"]),
+                int(result.get("code") or 0),
+                str(result.get("log") or ""),
+                base64.b64decode(str(result.get("data") or ""), validate=True),
             )
         except (KeyError, ValueError) as error:
             raise TransientChainError(f"{self.url}: malformed transaction result") from error

@@ -54,7 +54,20 @@ def up(
         typer.Option("--parachain-validators", help="Validators of each embedded parachain, with --engine cometbft."),
     ] = 1,
     gateways: Annotated[int, typer.Option("--gateways", help="Number of gateways.")] = 2,
+    anvil_depth: Annotated[
+        int,
+        typer.Option("--anvil-depth", help="Blocks that must stand on a block of an anvil chain before it counts."),
+    ] = 1,
     engine: EngineOption = Engine.EMBEDDED,
+    broker: Annotated[
+        str | None,
+        typer.Option(
+            "--broker",
+            help="Give the gateways workers behind a broker. redis: start one here. redis://HOST:PORT: use that one.",
+            show_default=False,
+        ),
+    ] = None,
+    workers: Annotated[int, typer.Option("--workers", help="Worker processes of each gateway, with --broker.")] = 1,
     directory: DirectoryOption = DEFAULT_DIRECTORY,
     port_base: Annotated[
         int, typer.Option("--port-base", help="First port; the others follow it. Below 32768.")
@@ -75,7 +88,17 @@ def up(
     from piebridge.cli.local_network.up import up as start
 
     wishes = Wishes(
-        parachains, parachain_kind, relay_chains, validators, gateways, port_base, engine, parachain_validators
+        parachains,
+        parachain_kind,
+        relay_chains,
+        validators,
+        gateways,
+        port_base,
+        engine,
+        parachain_validators,
+        broker,
+        workers,
+        anvil_depth,
     )
     signal.signal(signal.SIGTERM, _interrupt)
     before = folder.is_unfinished(directory)
@@ -306,7 +329,7 @@ def _stay(network: NetworkFile, *, quiet: bool) -> None:
 
 def _ending_order(entries: "list[ProcessEntry] | tuple[ProcessEntry, ...]") -> list[ProcessEntry]:
     """Carriers first, so that they do not complain about chains that are gone."""
-    order = {"gateway": 0, "notary": 1, "relay": 2, "proxy": 3, "parachain": 4}
+    order = {"gateway": 0, "broker": 1, "notary": 1, "relay": 2, "proxy": 3, "parachain": 4}
     return sorted(entries, key=lambda entry: order[entry.role])
 
 

@@ -80,7 +80,7 @@ class LearnedGas:
     was too low costs a revert, after which the whole bound is given again.
     """
 
-    def __init__(self, margin: float = 2.0) -> None:
+    def __init__(self, margin: float = 1.5) -> None:
         """Know nothing: the whole bound is given."""
         self._margin = margin
         self._share = 1.0
@@ -108,12 +108,16 @@ def item_of_relay_entry(number: int, entry: Entry, gas_model: GasModel) -> Item 
     if isinstance(entry, BareEntry | MalformedEntry):
         return None
     header = packet_header(entry)
+    about = entry.receipt.header if isinstance(entry, ReceiptHomeEntry) else header
     return Item(
         number=number,
         height=entry.height,
         size_bytes=_BARE_BYTES + len(entry.content()),
         gas=gas_model.of_entry(entry) + gas_model.per_byte * len(entry.content()),
         expiry=header.transaction.execution_expiry if header is not None else 0,
+        in_order=header is not None and header.transport.ordered,
+        lane=about.lane.encode() if about is not None else b"",
+        sequence=about.transport.sequence if about is not None else number,
     )
 
 
@@ -128,6 +132,9 @@ def item_of_hub_entry(archived: ArchivedEntry, entry: Entry, eligible_after_seco
         size_bytes=_BARE_BYTES + len(archived.content),
         expiry=header.transaction.deadline if header is not None else 0,
         eligible_after_seconds=eligible_after_seconds,
+        in_order=header is not None and header.transport.ordered,
+        lane=header.lane.encode() if header is not None else b"",
+        sequence=header.transport.sequence if header is not None else archived.number,
     )
 
 

@@ -1,4 +1,4 @@
-"""The chains of a gateway, each with what is needed to read it and to write to it."""
+"""The chains of a domain, each with what is needed to read it."""
 
 import time
 from collections.abc import Callable
@@ -6,12 +6,11 @@ from dataclasses import dataclass, field
 
 from piebridge.chains.endpoint import ParachainEndpoint, RelayEndpoint
 from piebridge.crypto.errors import TransientChainError
-from piebridge.gateway.config import ChainConfig, RelayConfig
-from piebridge.gateway.hub_submitter import HubSubmitter
+from piebridge.gateway.config import ChainConfig, DomainConfig, RelayConfig
 from piebridge.gateway.prover import Prover
 from piebridge.gateway.pulse import Pulse
 from piebridge.gateway.relay_reader import Registration, RelayReader
-from piebridge.gateway.relay_submitter import RelaySubmitter
+from piebridge.gateway.surroundings import Surroundings
 from piebridge.protocol_stack.transport.outbox import Maker
 
 _REGISTRATION_SECONDS = 10.0
@@ -25,9 +24,7 @@ class HubConnection:
     config: ChainConfig
     """Addresses."""
     endpoint: ParachainEndpoint
-    """Reads and sends."""
-    submitter: HubSubmitter
-    """Owns the nonce of the gateway's key there."""
+    """The chain."""
     pulse: Pulse = field(default_factory=Pulse)
     """Beats at each new block."""
 
@@ -49,11 +46,9 @@ class RelayConnection:
     config: RelayConfig
     """Addresses."""
     endpoint: RelayEndpoint
-    """Reads and sends."""
+    """The chain."""
     reader: RelayReader
     """Typed queries."""
-    submitter: RelaySubmitter
-    """Sends transactions."""
     pulse: Pulse = field(default_factory=Pulse)
     """Beats at each new block."""
     provers: dict[int, Prover] = field(default_factory=dict)
@@ -90,7 +85,7 @@ class RelayConnection:
 
 @dataclass
 class Connections:
-    """All chains of a gateway."""
+    """All chains of a domain."""
 
     domain: int
     """Relay domain."""
@@ -105,3 +100,31 @@ class Connections:
             await hub.endpoint.close()
         for relay in self.relays.values():
             await relay.endpoint.close()
+
+
+def connect(config: DomainConfig, surroundings: Surroundings) -> Connections:
+    """Return the chains of a domain; nothing is asked of them yet.
+
+    Raises:
+        ConfigurationError: an address is malformed.
+    """
+    hubs = {chain.registration: HubConnection(chain, surroundings.parachain(config, chain)) for chain in config.chains}
+    relays = {relay.relay: _connect_relay(relay, config, hubs, surroundings) for relay in config.relays}
+    return Connections(config.domain, hubs, relays)
+
+
+def _connect_relay(
+    relay: RelayConfig, config: DomainConfig, hubs: dict[int, HubConnection], surroundings: Surroundings
+) -> RelayConnection:
+    endpoint = surroundings.relay(config, relay)
+    reader = RelayReader(endpoint)
+    provers = {
+        registration: Prover(
+            registration=registration,
+            endpoint=hub.endpoint,
+            reader=reader,
+            notaries=surroundings.notaries(config, registration),
+        )
+        for registration, hub in hubs.items()
+    }
+    return RelayConnection(relay, endpoint, reader, provers=provers, clock=surroundings.monotonic)

@@ -25,6 +25,14 @@ _REPLACEMENT_PERCENT = 125
 _NONCE_TRIES = 4
 
 
+PRIORITY_FEE_MAX_WEI = 100 * 10**9
+"""Most that is given to whoever makes the block. A node advises what it likes, and it may be his."""
+FEE_MAX_WEI = 10_000 * 10**9
+"""Most that is paid for a unit of gas. A chain that really wants more is waited for."""
+_NONCE_MAX = (1 << 64) - 2
+"""Largest nonce of a transaction (EIP-2681)."""
+
+
 class OutOfGasError(PermanentChainError):
     """A transaction used up its gas limit."""
 
@@ -104,7 +112,7 @@ class HubSubmitter:
         self._clock = clock
         self._sending = asyncio.Lock()
         self._next_nonce: int | None = None
-        self._under_way = 0
+        self._nonces_under_way: set[int] = set()
 
     @property
     def address(self) -> bytes:
@@ -126,14 +134,13 @@ class HubSubmitter:
         """
         flight = await self._send_new(data, gas)
         sent()
-        self._under_way += 1
         try:
             receipt = await self._wait(flight)
         except TransientChainError:
             self._next_nonce = None  # whatever happened, the node knows better
             raise
         finally:
-            self._under_way -= 1
+            self._nonces_under_way.discard(flight.nonce)
         reach("gateway.hub.after_receipt")
         self._counters.add("hub_transactions", chain=self._endpoint.name, succeeded=receipt.succeeded)
         self._counters.add("hub_gas_used", receipt.gas_used, chain=self._endpoint.name)
@@ -146,7 +153,7 @@ class HubSubmitter:
             last: NonceError | None = None
             for _ in range(_NONCE_TRIES):
                 nonce = await self._take_nonce()
-                flight = self._sign(nonce, data, gas, await self._endpoint.fees())
+                flight = self._sign(nonce, data, gas, await self._fees())
                 try:
                     await self._broadcast(flight)
                 except NonceError as error:
@@ -159,13 +166,32 @@ class HubSubmitter:
                     self._next_nonce = None
                     raise
                 self._next_nonce = nonce + 1
+                self._nonces_under_way.add(nonce)
                 return flight
             raise TransientChainError(f"{self._endpoint.name}: no nonce was taken") from last
 
     async def _take_nonce(self) -> int:
         if self._next_nonce is None:
-            self._next_nonce = await self._endpoint.nonce(self.address, pending=True)
+            nonce = await self._endpoint.nonce(self.address, pending=True)
+            if not 0 <= nonce <= _NONCE_MAX:
+                raise TransientChainError(f"{self._endpoint.name}: the node names {nonce} as nonce, which none can be")
+            self._next_nonce = nonce
         return self._next_nonce
+
+    async def _fees(self) -> Fees:
+        """Return what the node advises, within what a gateway ever pays."""
+        advised = await self._endpoint.fees()
+        fees = _within_limits(advised)
+        if fees != advised:
+            _LOG.warning(
+                "the node advises %d wei of priority fee and %d wei in all; at most %d and %d are paid",
+                advised.max_priority_fee_per_gas,
+                advised.max_fee_per_gas,
+                PRIORITY_FEE_MAX_WEI,
+                FEE_MAX_WEI,
+                extra={"chain": self._endpoint.name},
+            )
+        return fees
 
     async def _broadcast(self, flight: _Flight) -> None:
         """Hand over the newest version; an outage is no reason to stop, for the bytes may have arrived."""
@@ -199,6 +225,7 @@ class HubSubmitter:
                     await self._replace(flight)
                 elif now - last_sent >= self._times.rebroadcast_seconds:
                     last_sent = now
+                    await self._check_gap(flight)
                     await self._broadcast(flight)
             except NonceError:
                 await self._check_overtaken(flight)
@@ -212,8 +239,14 @@ class HubSubmitter:
     async def _find_receipt(self, flight: _Flight) -> Receipt | None:
         for transaction_hash in reversed(flight.hashes):
             receipt = await self._endpoint.receipt(transaction_hash)
-            if receipt is not None:
-                return receipt
+            if receipt is None:
+                continue
+            if receipt.transaction_hash != transaction_hash or receipt.gas_used > flight.gas:
+                raise TransientChainError(
+                    f"{self._endpoint.name}: the receipt of 0x{transaction_hash.hex()} is of "
+                    f"0x{receipt.transaction_hash.hex()} and {receipt.gas_used} gas, which cannot be"
+                )
+            return receipt
         return None
 
     async def _check_overtaken(self, flight: _Flight) -> None:
@@ -229,14 +262,28 @@ class HubSubmitter:
             "does another process use this key?"
         )
 
+    async def _check_gap(self, flight: _Flight) -> None:
+        """Find out whether the chain waits for a nonce that nobody will use: its block was reorganised away."""
+        wanted = await self._endpoint.nonce(self.address, pending=True)
+        if wanted < min(self._nonces_under_way, default=flight.nonce):
+            raise _GaveUpError(
+                f"{self._endpoint.name}: the node waits for nonce {wanted} of 0x{self.address.hex()}, which was used "
+                f"before nonce {flight.nonce}: a reorganisation took that transaction out of the chain"
+            )
+
     async def _replace(self, flight: _Flight) -> None:
-        current = await self._endpoint.fees()
-        fees = Fees(
-            max(current.max_fee_per_gas, flight.fees.max_fee_per_gas * _REPLACEMENT_PERCENT // 100 + 1),
-            max(
-                current.max_priority_fee_per_gas, flight.fees.max_priority_fee_per_gas * _REPLACEMENT_PERCENT // 100 + 1
-            ),
+        current, before = await self._fees(), flight.fees
+        fees = _within_limits(
+            Fees(
+                max(current.max_fee_per_gas, before.max_fee_per_gas * _REPLACEMENT_PERCENT // 100 + 1),
+                max(
+                    current.max_priority_fee_per_gas, before.max_priority_fee_per_gas * _REPLACEMENT_PERCENT // 100 + 1
+                ),
+            )
         )
+        if fees == before:  # more is not paid: the same bytes once more
+            await self._broadcast(flight)
+            return
         replacement = self._sign(flight.nonce, flight.data, flight.gas, fees)
         flight.fees, flight.raw = fees, replacement.raw
         flight.hashes += replacement.hashes
@@ -272,3 +319,8 @@ class HubSubmitter:
 
 class _GaveUpError(TransientChainError):
     """Waiting has come to its end."""
+
+
+def _within_limits(fees: Fees) -> Fees:
+    total = min(fees.max_fee_per_gas, FEE_MAX_WEI)
+    return Fees(total, min(fees.max_priority_fee_per_gas, PRIORITY_FEE_MAX_WEI, total))

@@ -1,6 +1,6 @@
 """Entries of a hub's outbox to a relay chain: a range, authenticated by light client or notaries."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from piebridge.crypto.errors import TransientChainError
@@ -8,7 +8,7 @@ from piebridge.gateway.archive import Archive, ArchivedEntry
 from piebridge.gateway.batching import decode_archived, range_of_archived
 from piebridge.gateway.connections import Connections, RelayConnection
 from piebridge.gateway.forwarder import Authenticate, Delivery, PathKey, Submit
-from piebridge.gateway.listener import HubListener
+from piebridge.gateway.prepared import Prepared
 from piebridge.gateway.relay_reader import Registration
 from piebridge.protocol_stack.authentication import KeptAuthentication, encode_authentication
 from piebridge.protocol_stack.codec import Reader, bytes32, u32
@@ -46,14 +46,18 @@ class Evidence:
         return cls(update or None, reader.rest())
 
 
+CatchUp = Callable[[int], Awaitable[object]]
+"""Takes a registration; returns when the archive may have entries of it that are newer than before."""
+
+
 class HubToRelayCarrier:
     """See the module's text."""
 
-    def __init__(self, connections: Connections, archive: Archive, listeners: dict[int, HubListener]) -> None:
+    def __init__(self, connections: Connections, archive: Archive, catch_up: CatchUp) -> None:
         """Carry between these chains, from this archive."""
         self._connections = connections
         self._archive = archive
-        self._listeners = listeners
+        self._catch_up = catch_up
 
     # Check
 
@@ -154,13 +158,13 @@ class HubToRelayCarrier:
                     return number
                 number -= 1
             if not is_last_try:
-                await self._listeners[path.registration].sync()
+                await self._catch_up(path.registration)
         raise TransientChainError(f"{path}: the proven head is not in the archive yet")
 
     # Submit
 
-    async def submit(self, effect: Submit) -> None:
-        """Send the range."""
+    async def prepare(self, effect: Submit) -> Prepared:
+        """Put the range together."""
         path = effect.path
         archived = self._archive.between(path.registration, path.outbox, effect.first, effect.last)
         if len(archived) != effect.last - effect.first + 1:
@@ -175,7 +179,7 @@ class HubToRelayCarrier:
         transactions: list[tuple[int, bytes]] = [(TransactionKind.HUB_RANGE, body)]
         if evidence.update is not None:
             transactions.insert(0, (TransactionKind.UPDATE_CLIENT, evidence.update))
-        await self._connections.relays[path.relay].submitter.submit_all(transactions)
+        return Prepared(relay_transactions=tuple(transactions))
 
     def _start(self, path: PathKey, first: int) -> bytes:
         if first == 1:

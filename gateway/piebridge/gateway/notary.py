@@ -19,7 +19,7 @@ from piebridge.chains.errors import MissingStateError
 from piebridge.crypto.errors import ChainError, ConfigurationError, ProtocolError, VerificationError
 from piebridge.crypto.signature import address_of_private_key, sign_recoverable
 from piebridge.gateway.config import NotaryChainConfig, NotaryConfig
-from piebridge.gateway.evidence import EvidenceLog
+from piebridge.gateway.evidence import BeyondEvidenceError, EvidenceLog
 from piebridge.gateway.telemetry import Counters
 from piebridge.protocol_stack.notary_statement import SLOTS_MAX, NotaryStatement, SlotValue
 
@@ -139,6 +139,8 @@ class Notary:
         statement = NotaryStatement(hub, block.number, block.hash, block.timestamp, values)
         try:
             self._evidence.write(registration, statement)
+        except BeyondEvidenceError as error:
+            raise NotaryRefusal(RefusalCode.BAD_REQUEST, str(error)) from error
         except VerificationError as error:
             self._stop(registration, str(error))
             raise NotaryRefusal(RefusalCode.DISAGREEMENT, str(error)) from error

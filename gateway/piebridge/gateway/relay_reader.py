@@ -13,9 +13,11 @@ from piebridge.crypto.errors import DecodingError, TransientChainError
 from piebridge.gateway.spans import spans
 from piebridge.protocol_stack.codec import HASH_LENGTH
 from piebridge.protocol_stack.commitment import bitmap_bit
+from piebridge.protocol_stack.governor_relay_bodies import Gateways
 from piebridge.protocol_stack.identifiers import Lane
 from piebridge.protocol_stack.notary_statement import NotarySet
 from piebridge.protocol_stack.relay_queries import (
+    GATEWAYS_PATH,
     CursorQuery,
     OutboxEntriesQuery,
     ReceiptCodesQuery,
@@ -234,6 +236,15 @@ class RelayReader:
             )
         except (KeyError, ValueError, TypeError, DecodingError) as error:
             raise TransientChainError(f"{self._endpoint.name}: malformed registration: {error!r}") from error
+
+    async def gateways(self) -> tuple[bytes, ...]:
+        """Return the addresses of all authorised gateways, 20 bytes each, ascending.
+
+        Raises:
+            DecodingError: the answer is malformed.
+        """
+        answer = await self._endpoint.query(GATEWAYS_PATH, b"")
+        return tuple(item.address for item in Gateways.decode(answer).quotas)
 
     async def client(self, registration: int) -> ClientState:
         """Return the newest header that the light client of a hub's chain trusts.

@@ -9,39 +9,43 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from piebridge.chains.endpoint import Block
-from piebridge.crypto.errors import PieBridgeError, TransientChainError
-from piebridge.crypto.signature import sign_recoverable
-from piebridge.gateway.acknowledgement import AcknowledgementCarrier
+from piebridge.crypto.errors import DecodingError, PieBridgeError, TransientChainError
 from piebridge.gateway.archive import Archive
 from piebridge.gateway.batching import GasModel
-from piebridge.gateway.carrier import Carriers
-from piebridge.gateway.config import ChainConfig, GatewayConfig, RelayConfig
-from piebridge.gateway.connections import Connections, HubConnection, RelayConnection
+from piebridge.gateway.config import BrokerConfig, ChainConfig, GatewayConfig, RelayConfig
+from piebridge.gateway.connections import connect
 from piebridge.gateway.cursors import CursorStore
-from piebridge.gateway.database import typed_database_errors
-from piebridge.gateway.forwarder import Effect, Event, Flow, Item, ItemsObserved, PacketForwarder, PathKey, Recheck
-from piebridge.gateway.hub_state import HubState
-from piebridge.gateway.hub_submitter import HubSubmitter
-from piebridge.gateway.hub_to_relay import HubToRelayCarrier
+from piebridge.gateway.database import Database, typed_database_errors
+from piebridge.gateway.flows import make_carriers
+from piebridge.gateway.forwarder import (
+    Defer,
+    Event,
+    Flow,
+    Item,
+    ItemsObserved,
+    PacketForwarder,
+    PathKey,
+    Recheck,
+    Submit,
+)
 from piebridge.gateway.listener import HubListener, Synced
-from piebridge.gateway.prover import Prover
+from piebridge.gateway.prepared import Prepared
 from piebridge.gateway.pulse import Pulse
 from piebridge.gateway.queue import EffectQueue, InProcessQueue
 from piebridge.gateway.reconciler import Reconciler
 from piebridge.gateway.relay_listener import RelayListener
-from piebridge.gateway.relay_reader import RelayReader
-from piebridge.gateway.relay_submitter import RelaySubmitter
-from piebridge.gateway.relay_to_hub import RelayToHubCarrier
 from piebridge.gateway.retry import retry_delays
-from piebridge.gateway.settlement import SettlementCarrier
+from piebridge.gateway.sender import Sender
+from piebridge.gateway.sending import Sending
 from piebridge.gateway.surroundings import Surroundings
 from piebridge.gateway.telemetry import Counters, serve_status
-from piebridge.gateway.turns import Turns
+from piebridge.gateway.turns import PATIENCE_DEADLINES, Turns
 from piebridge.protocol_stack.identifiers import FREE_RELAY
-from piebridge.protocol_stack.relay_messages import RelayTransaction, TransactionKind
+from piebridge.protocol_stack.relay_messages import TransactionKind
 from piebridge.protocol_stack.verification.base import Method
 
 if TYPE_CHECKING:
@@ -53,14 +57,11 @@ _LOG = logging.getLogger(__name__)
 class Gateway:
     """A gateway with its chains, ready to :meth:`start`."""
 
-    def __init__(
-        self, config: GatewayConfig, queue: EffectQueue | None = None, surroundings: Surroundings | None = None
-    ) -> None:
+    def __init__(self, config: GatewayConfig, surroundings: Surroundings | None = None) -> None:
         """Put the parts together; nothing is sent yet.
 
         Args:
             config: addresses, key, folder.
-            queue: where effects wait; within this process unless told.
             surroundings: clocks, randomness, database, endpoints; those of this machine unless told.
 
         Raises:
@@ -74,31 +75,27 @@ class Gateway:
         self._archive = Archive(self._database)
         self._cursors = CursorStore(self._database)
         self.forwarder = PacketForwarder(config.forwarder)
-        self._queue = queue or InProcessQueue()
         self._started = self._surroundings.unix_time() - self._monotonic()
         self._stirred = asyncio.Event()
-        self._gas_model = GasModel()
-        self.connections = self._connect()
-        relays = sorted(self.connections.relays)
+        self.connections = connect(config.reading, self._surroundings)
+        self._sender = Sender(config, self.connections, self.counters, self._surroundings)
         self._turns = Turns(
-            index=config.index, count=config.count, takeover_seconds=config.takeover_seconds, relays=relays
+            bytes.fromhex(self._surroundings.account(config.private_key).address[2:]),
+            takeover_blocks=config.takeover_blocks,
+            relays=sorted(self.connections.relays),
         )
         self._reconciler = Reconciler(self.connections, self._archive, self._cursors, self.forwarder, self._turns)
         self._hub_listeners = {chain.registration: self._hub_listener(chain) for chain in config.chains}
         self._relay_listeners = {relay.relay: self._relay_listener(relay) for relay in config.relays}
-        hub_state = HubState(self.connections)
-        self._carriers = Carriers(
-            {
-                Flow.HUB_TO_RELAY: HubToRelayCarrier(self.connections, self._archive, self._hub_listeners),
-                Flow.RELAY_TO_HUB: RelayToHubCarrier(self.connections, hub_state, self._gas_model),
-                Flow.SETTLE: SettlementCarrier(self.connections, self._archive, hub_state),
-                Flow.ACKNOWLEDGE: AcknowledgementCarrier(self.connections),
-            },
-            self.counters,
-        )
+        self._queue = self._make_queue()
         self._last_look: dict[str, float] = {}
         self._running: asyncio.Task[None] | None = None
         self._status: web.AppRunner | None = None
+
+    @property
+    def broker(self) -> BrokerConfig | None:
+        """Redis and workers; None where there are none."""
+        return self._config.broker
 
     async def start(self) -> None:
         """Open the status page, check the chains, and begin to carry.
@@ -111,6 +108,7 @@ class Gateway:
             host, port = self._config.status_address
             self._status = await serve_status(host, port, self.counters, self.health, self._refresh_gauges)
         await self._check_chains()
+        await self._refresh_turns()
         self._reconciler.observe_all(self._now())
         self._running = asyncio.create_task(self._run(), name=f"gateway {self._config.name}")
 
@@ -139,8 +137,10 @@ class Gateway:
 
     async def _run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._queue.run(self._carry_out))
+            tasks.create_task(self._queue.run(self._receive))
             tasks.create_task(self._drive())
+            tasks.create_task(self._follow_turns())
+            tasks.create_task(self._follow_database())
             tasks.create_task(self._reconcile_forever())
             for registration, listener in self._hub_listeners.items():
                 hub = self.connections.hubs[registration]
@@ -154,10 +154,12 @@ class Gateway:
         """Return what operators want to know at a glance."""
         now = self._monotonic()
         silent = {name: round(now - seen, 1) for name, seen in self._last_look.items() if now - seen > _SILENT_SECONDS}
+        queue = self._queue.health()
         return {
-            "healthy": bool(self._last_look) and not silent,
+            "healthy": bool(self._last_look) and not silent and bool(queue["healthy"]),
             "name": self._config.name,
             "silent_chains": silent,
+            "queue": queue,
             "paths": [
                 {
                     "path": str(status.key),
@@ -189,27 +191,37 @@ class Gateway:
                 async with asyncio.timeout(pause):
                     await self._stirred.wait()
 
-    async def _carry_out(self, effect: Effect) -> None:
-        self._receive(await self._carriers.carry_out(effect))
-
     def _receive(self, event: Event) -> None:
         self.forwarder.receive(event, self._now())
         self._stirred.set()
 
     def _take_finished(self) -> None:
-        """Keep in the caches what the chains said is done."""
+        """Keep in the caches what the chains said is done; leave to others what they are at work on."""
+        now = self._now()
         finished: dict[PathKey, list[int]] = {}
         for path, item in self.forwarder.take_finished():
             finished.setdefault(path, []).append(item.number)
         for path, numbers in finished.items():
             self.counters.add("items_done", len(numbers), flow=path.flow_name)
+            if self._turns.finished(path, numbers, now):
+                self._defer(path, now, now)
             if path.flow is Flow.HUB_TO_RELAY:
                 self._archive.mark_done(path.registration, path.outbox, numbers)
+            elif path.flow is Flow.RELAY_TO_HUB:
+                acknowledge = PathKey(Flow.ACKNOWLEDGE.value, path.registration, path.relay)
+                self._defer(acknowledge, now, now + self._config.forwarder.acknowledge_after_seconds)
             elif path.flow is Flow.ACKNOWLEDGE:
                 self._relay_listeners[path.relay].finished(path.registration, numbers)
             elif path.flow is Flow.SETTLE:
                 for number in numbers:
                     self._reconciler.settled(path, number)
+
+    def _defer(self, path: PathKey, now: float, begin: float) -> None:
+        """Leave the items of a path to the gateways before this one, from a moment on."""
+        delay = self._turns.gateway_delay_seconds(path, now)
+        if delay:
+            patience = begin - now + PATIENCE_DEADLINES * delay
+            self.forwarder.receive(Defer(path, begin + delay, patience), now)
 
     # Listening
 
@@ -257,8 +269,8 @@ class Gateway:
 
     def _relay_synced(self, relay: int, destination: int, items: tuple[Item, ...]) -> None:
         path = PathKey(Flow.RELAY_TO_HUB.value, destination, relay)
-        delay = self._turns.gateway_delay_seconds(path)
-        delayed = tuple(Item(item.number, item.height, item.size_bytes, item.gas, item.expiry, delay) for item in items)
+        delay = self._turns.gateway_delay_seconds(path, self._now())
+        delayed = tuple(replace(item, eligible_after_seconds=delay) for item in items)
         self._receive(ItemsObserved(path, delayed))
 
     # Reconciling
@@ -272,15 +284,51 @@ class Gateway:
 
     async def _refresh_clients(self) -> None:
         """Move light clients on that nobody has used for long, before they expire."""
-        for connection in self.connections.relays.values():
+        for relay, connection in self.connections.relays.items():
             for registration, prover in connection.provers.items():
                 try:
                     known = await connection.registration(registration)
                     if known is None or known.method is Method.NOTARY:
                         continue
-                    await prover.refresh_client()
+                    update = await prover.overdue_update()
+                    if update is not None:
+                        await self._sender.submit_to_relay(relay, [(TransactionKind.UPDATE_CLIENT, update)])
                 except PieBridgeError as error:
                     _LOG.warning("light client of registration %d was not refreshed: %s", registration, error)
+
+    async def _follow_database(self) -> None:
+        """Begin anew where somebody has deleted or replaced the file: everything in it is on the chains too."""
+        while isinstance(self._database, Database):
+            await asyncio.sleep(_DATABASE_SECONDS)
+            if self._database.follow():
+                self.counters.add("databases_lost")
+                _LOG.error("ALARM: the gateway's database was deleted or replaced: reading the chains anew")
+
+    # Turns
+
+    async def _follow_turns(self) -> None:
+        while True:
+            await asyncio.sleep(_TURNS_SECONDS)
+            await self._refresh_turns()
+
+    async def _refresh_turns(self) -> None:
+        """Ask which gateways are authorised, and how fast the chains are."""
+        for relay, connection in self.connections.relays.items():
+            try:
+                gateways = await connection.reader.gateways()
+                height = await connection.endpoint.latest_height()
+            except (TransientChainError, DecodingError) as error:
+                _LOG.info("turns on relay chain %d are as they were: %s", relay, error)
+                continue
+            self._turns.authorise(relay, gateways)
+            self._turns.relay_paces[relay].look(height, self._now())
+        for registration, hub in self.connections.hubs.items():
+            try:
+                number = (await hub.endpoint.latest_block()).number
+            except PieBridgeError as error:
+                _LOG.info("the pace of %s is as it was: %s", hub.endpoint.name, error)
+                continue
+            self._turns.hub_paces[registration].look(number, self._now())
 
     # Putting together
 
@@ -294,59 +342,22 @@ class Gateway:
             except TransientChainError as error:
                 _LOG.warning("not reachable yet: %s", error)
 
-    def _connect(self) -> Connections:
-        hubs = {chain.registration: self._connect_hub(chain) for chain in self._config.chains}
-        relays = {relay.relay: self._connect_relay(relay, hubs) for relay in self._config.relays}
-        return Connections(self._config.domain, hubs, relays)
+    def _make_queue(self) -> EffectQueue:
+        sending = Sending(self._send, self.counters)
+        if self._config.broker is None:
 
-    def _connect_hub(self, chain: ChainConfig) -> HubConnection:
-        endpoint = self._surroundings.parachain(self._config, chain)
-        pulse = Pulse()
-        submitter = HubSubmitter(
-            endpoint,
-            self._surroundings.account(self._config.private_key),
-            chain.evm_chain_id,
-            self.counters,
-            times=self._surroundings.submitter_times,
-            clock=self._monotonic,
-            pulse=pulse,
-        )
-        return HubConnection(chain, endpoint, submitter, pulse)
+            async def catch_up(registration: int) -> None:
+                await self._hub_listeners[registration].sync()
 
-    def _connect_relay(self, relay: RelayConfig, hubs: dict[int, HubConnection]) -> RelayConnection:
-        endpoint = self._surroundings.relay(self._config, relay)
+            carriers = make_carriers(self.connections, self._archive, catch_up, self.counters)
+            return InProcessQueue(carriers.work_out, sending, self.counters)
+        from piebridge.gateway.broker.celery_queue import CeleryQueue  # Celery only where it is wanted
 
-        def sign(kind: int, body: bytes, valid_until: int, salt: int) -> bytes:
-            transaction = RelayTransaction(
-                TransactionKind(kind), self._config.domain, relay.relay, valid_until, salt, body
-            )
-            return transaction.signed(lambda digest: sign_recoverable(digest, self._config.private_key)).encode()
+        return CeleryQueue(self._config, self._config.broker, sending, self.counters)
 
-        reader = RelayReader(endpoint)
-        times = self._surroundings.submitter_times
-        pulse = Pulse()
-        submitter = RelaySubmitter(
-            endpoint,
-            sign,
-            self.counters,
-            pulse=pulse,
-            poll_seconds=times.relay_poll_seconds,
-            rebroadcast_seconds=times.rebroadcast_seconds,
-            give_up_seconds=times.give_up_seconds,
-            clock=self._monotonic,
-            salt=self._surroundings.salt,
-        )
-        provers = {
-            registration: Prover(
-                registration=registration,
-                endpoint=hub.endpoint,
-                reader=reader,
-                submitter=submitter,
-                notaries=self._surroundings.notaries(self._config, registration),
-            )
-            for registration, hub in hubs.items()
-        }
-        return RelayConnection(relay, endpoint, reader, submitter, pulse, provers, clock=self._monotonic)
+    async def _send(self, effect: Submit, prepared: Prepared, sent: Callable[[], None]) -> None:
+        await self._sender.send(effect, prepared, sent)
+        self._turns.carried(effect.path, [number for number, _ in effect.forms])
 
     def _hub_listener(self, chain: ChainConfig) -> HubListener:
         registration = chain.registration
@@ -383,7 +394,7 @@ class Gateway:
             destinations=self.connections.hubs,
             cursors=self._cursors,
             counters=self.counters,
-            gas_model=self._gas_model,
+            gas_model=GasModel(),
             notify=lambda destination, items: self._relay_synced(relay.relay, destination, items),
         )
 
@@ -400,6 +411,8 @@ class Gateway:
 
 
 _SILENT_SECONDS = 60.0
+_TURNS_SECONDS = 10.0
+_DATABASE_SECONDS = 1.0
 
 
 async def run_gateway(config: GatewayConfig) -> None:

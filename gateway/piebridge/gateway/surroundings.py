@@ -5,7 +5,6 @@ other surroundings and changes nothing else.
 """
 
 import secrets
-import sqlite3
 import time
 
 from eth_account import Account
@@ -13,8 +12,8 @@ from eth_account import Account
 from piebridge.chains.endpoint import ParachainEndpoint, RelayEndpoint
 from piebridge.chains.evm import EvmEndpoint
 from piebridge.chains.relay import CometBftRelayEndpoint
-from piebridge.gateway.config import ChainConfig, GatewayConfig, RelayConfig
-from piebridge.gateway.database import open_database
+from piebridge.gateway.config import ChainConfig, DomainConfig, GatewayConfig, RelayConfig
+from piebridge.gateway.database import Connection, open_database
 from piebridge.gateway.hub_submitter import HubAccount, SubmitterTimes
 from piebridge.gateway.notary_client import NotaryClient
 
@@ -37,16 +36,16 @@ class Surroundings:
         """Return 64 random bits that make a relay transaction another one than its twin."""
         return secrets.randbits(64)
 
-    def database(self, config: GatewayConfig) -> sqlite3.Connection:
+    def database(self, config: GatewayConfig) -> Connection:
         """Open the gateway's database."""
-        return open_database(config.data_directory / "gateway.sqlite3")
+        return open_database(config.database)
 
     def account(self, private_key: bytes) -> HubAccount:
         """Return what signs transactions to hubs."""
         account: HubAccount = Account.from_key(private_key)
         return account
 
-    def parachain(self, config: GatewayConfig, chain: ChainConfig) -> ParachainEndpoint:
+    def parachain(self, config: DomainConfig, chain: ChainConfig) -> ParachainEndpoint:
         """Return an endpoint of a parachain."""
         return EvmEndpoint(
             name=chain.name,
@@ -58,7 +57,7 @@ class Surroundings:
             timeout_seconds=config.timeout_seconds,
         )
 
-    def relay(self, config: GatewayConfig, relay: RelayConfig) -> RelayEndpoint:
+    def relay(self, config: DomainConfig, relay: RelayConfig) -> RelayEndpoint:
         """Return an endpoint of a relay chain."""
         return CometBftRelayEndpoint(
             name=relay.name,
@@ -67,7 +66,7 @@ class Surroundings:
             timeout_seconds=config.timeout_seconds,
         )
 
-    def notaries(self, config: GatewayConfig, registration: int) -> NotaryClient:
+    def notaries(self, config: DomainConfig, registration: int) -> NotaryClient:
         """Return who asks the notaries of a hub."""
         return NotaryClient(
             [notary.url for notary in config.notaries if registration in notary.registrations],

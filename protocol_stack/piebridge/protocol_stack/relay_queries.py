@@ -13,6 +13,8 @@ from piebridge.protocol_stack.identifiers import LANE_LENGTH, EntryNumber, Lane,
 
 ANSWER_BYTES_MAX = 1 << 20
 """Most bytes of an answer with entries."""
+GATEWAYS_PATH = "/gateways"
+"""Takes no data; answers with all authorised gateways as the body of a GATEWAYS message, addresses ascending."""
 PAGE_MAX = U64_MAX // BITS_PER_SLOT
 """Highest page of 256 sequences of a lane."""
 

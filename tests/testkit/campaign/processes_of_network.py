@@ -149,15 +149,29 @@ class CampaignNetwork:
 
     def stop(self) -> None:
         """End everything."""
-        order = {"gateway": 0, "notary": 1, "relay": 2, "proxy": 3, "parachain": 4}
+        order = {"gateway": 0, "broker": 1, "notary": 1, "relay": 2, "proxy": 3, "parachain": 4}
         processes.stop(sorted(self._network.processes, key=lambda entry: order[entry.role]))
 
 
 async def start_network(
-    directory: Path, kind: ParachainKind, *, parachains: int = 2, gateways: int = 2, engine: Engine = Engine.EMBEDDED
+    directory: Path,
+    kind: ParachainKind,
+    *,
+    parachains: int = 2,
+    gateways: int = 2,
+    engine: Engine = Engine.EMBEDDED,
+    broker: str | None = None,
+    workers: int = 1,
 ) -> CampaignNetwork:
     """Start a network for a test, which has to stop it however the test ends."""
-    wishes = Wishes(parachains=parachains, parachain_kind=kind, gateways=gateways, engine=engine)
+    wishes = Wishes(
+        parachains=parachains,
+        parachain_kind=kind,
+        gateways=gateways,
+        engine=engine,
+        broker=broker,
+        workers=workers,
+    )
     wishes = replace(wishes, port_base=free_port_base(wishes))
     return CampaignNetwork(await up(wishes, directory, SilentProgress()), directory)
 

@@ -20,6 +20,8 @@ SELDOM = ("gateway.acknowledge.before_submit", "gateway.acknowledge.after_submit
 STEP_SECONDS = 25.0
 """How long a process may run until it has passed its step as often as was asked; then another has a try: among several
 gateways nobody can say whose turn comes."""
+SYSCALL_SECONDS = 12.0
+"""The same for system calls, of which nobody knows how many there will be."""
 SELDOM_SECONDS = 100.0
 """The same for those that are passed seldom."""
 TRIES = 4
@@ -69,13 +71,14 @@ def failpoint_deaths(points: Sequence[str], randomness: random.Random, *, passes
     return deaths
 
 
-def syscall_deaths(count: int, randomness: random.Random) -> list[Death]:
-    """Deaths at system calls of a gateway: small numbers hit its start, great ones its work."""
-    calls = [syscalls.IO_CALLS[number % len(syscalls.IO_CALLS)] for number in range(count)]
+def syscall_deaths(role: str, count: int, randomness: random.Random) -> list[Death]:
+    """Deaths of processes of a role at system calls: small numbers hit their start, great ones their work."""
+    often = list(syscalls.OFTEN[role].items())
     deaths = []
-    for call in calls:
-        number = int(2 ** randomness.uniform(0, syscalls.OFTEN[call]))
-        deaths.append(Death(call, -signal.SIGKILL, wrapper=tuple(syscalls.killed_at(call, number))))
+    for call, exponent in (often[number % len(often)] for number in range(count)):
+        number = int(2 ** randomness.uniform(0, exponent))
+        wrapper = tuple(syscalls.killed_at(call, number))
+        deaths.append(Death(f"{role} {call}", -signal.SIGKILL, wrapper=wrapper, seconds=SYSCALL_SECONDS))
     return deaths
 
 

@@ -1,13 +1,14 @@
-"""Gateway processes: the shipped gateway, in surroundings without files, sockets and clocks. It can be killed at any time."""
+"""Gateway processes: the shipped gateway, in surroundings without files, sockets and clocks. It can be killed."""
 
 import random
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from piebridge.chains.endpoint import ParachainEndpoint, RelayEndpoint
 from piebridge.gateway import database
-from piebridge.gateway.config import ChainConfig, GatewayConfig, RelayConfig
+from piebridge.gateway.config import ChainConfig, DomainConfig, GatewayConfig, RelayConfig
 from piebridge.gateway.forwarder import BatchLimits, Flow, ForwarderSettings
 from piebridge.gateway.hub_submitter import HubAccount, SubmitterTimes
 from piebridge.gateway.notary_client import NotaryClient
@@ -17,6 +18,9 @@ from testkit.simulation.clock import VirtualLoop
 from testkit.simulation.keys import DOMAIN, address, private_key
 from testkit.simulation.parachain import START_SECONDS, SimulatedAccount, SimulatedChain
 from testkit.simulation.relay import SimulatedRelay
+
+if TYPE_CHECKING:
+    import asyncio
 
 FORWARDER = ForwarderSettings(
     limits=(
@@ -71,13 +75,13 @@ class SimulatedSurroundings(Surroundings):
     def account(self, private_key: bytes) -> HubAccount:
         return SimulatedAccount(_address_of(private_key))
 
-    def parachain(self, config: GatewayConfig, chain: ChainConfig) -> ParachainEndpoint:
+    def parachain(self, config: DomainConfig, chain: ChainConfig) -> ParachainEndpoint:
         return self._parachain(chain.registration)
 
-    def relay(self, config: GatewayConfig, relay: RelayConfig) -> RelayEndpoint:
+    def relay(self, config: DomainConfig, relay: RelayConfig) -> RelayEndpoint:
         return self._relay(relay.relay)
 
-    def notaries(self, config: GatewayConfig, registration: int) -> NotaryClient:
+    def notaries(self, config: DomainConfig, registration: int) -> NotaryClient:
         return self._notaries(registration)
 
 
@@ -116,9 +120,7 @@ class GatewayProcess:
                 for chain in chains
             ),
             relays=tuple(RelayConfig(item.relay, item.genesis.chain_id, ("",)) for item in relays),
-            index=index,
-            count=count,
-            takeover_seconds=2.0,
+            takeover_blocks=2,
             reconcile_seconds=10.0,
             poll_seconds=4.0,
             timeout_seconds=2.0,
@@ -138,11 +140,14 @@ class GatewayProcess:
             lambda registration: notaries(self.name, registration),
         )
         self.gateway: Gateway | None = None
+        self.running: asyncio.Task[None] | None = None
+        """The process itself."""
 
     async def start(self) -> None:
         """Start it, from what is on disk."""
         self.gateway = Gateway(self.config, surroundings=self._surroundings)
         await self.gateway.start()
+        self.running = self.gateway._running
 
     def kill(self) -> None:
         """Kill it at this very moment: nothing of it runs any more, messages on their way stay on their way."""
@@ -151,8 +156,8 @@ class GatewayProcess:
             return
         self.disk = self._connection.serialize()
         # A transaction that is open now would be rolled back; there is none, for they open and close without a pause.
-        assert gateway._running is not None, "it was started"
-        gateway._running.cancel()
+        assert self.running is not None, "it was started"
+        self.running.cancel()
         self._connection = None
 
     def copy_disk(self) -> None:

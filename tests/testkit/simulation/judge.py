@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from piebridge.cli.oracle import decoding, slots
 from piebridge.cli.oracle.invariants import Applications, Verdict, check
-from piebridge.cli.oracle.ledger import ChainLedger
+from piebridge.cli.oracle.ledger import ABORTED, COMMITTED, ChainLedger
 from piebridge.cli.oracle.reader import ChainReader, Log
 from piebridge.cli.oracle.reading import ChainAddresses, Cuts, read_through
 from testkit.simulation.applications import LEDGER, POSTED, RECORD_NOTARY, TOKEN
@@ -46,7 +46,10 @@ class SimulatedReader(ChainReader):
         return slots.storage_trie_root({slot: value for (owner, slot), value in state.items() if owner == contract})
 
     def call(self, address: str, data: bytes, block: int) -> bytes:
-        selectors = {decoding.topic("MAX_HANDLER_GAS()")[:4]: 1_000_000, decoding.topic("totalSupply()")[:4]: self._supply}
+        selectors = {
+            decoding.topic("MAX_HANDLER_GAS()")[:4]: 1_000_000,
+            decoding.topic("totalSupply()")[:4]: self._supply,
+        }
         return selectors[data].to_bytes(32, "big")
 
     def block_times(self, blocks: Iterable[int]) -> dict[int, int]:
@@ -124,24 +127,54 @@ def _check_posts(site: Site, ledger: ChainLedger, ledgers: Sequence[ChainLedger]
             seen.add(packet_id)
             if packet.expiry and made.block.timestamp >= packet.expiry:
                 found.append(Finding("I10", ledger.name, f"entry {packet_id.hex()[:16]} was made after its expiry"))
-            if sequence <= last.get((source, relay), 0):
-                found.append(Finding("I7", ledger.name, f"entry {sequence} of lane {(source, relay)} came out of order"))
-            last[source, relay] = sequence
+            if packet.ordered:
+                if sequence <= last.get((source, relay), 0):
+                    found.append(
+                        Finding("I7", ledger.name, f"entry {sequence} of lane {(source, relay)} came out of order")
+                    )
+                last[source, relay] = sequence
             if packet.bound and ledger.status(packet) != 2:
                 found.append(Finding("I6", ledger.name, f"entry {packet_id.hex()[:16]} is there and not committed"))
             if not ledger.reached_end(packet):
                 found.append(Finding("I2", ledger.name, f"entry {packet_id.hex()[:16]} can be made again"))
     for packet in packets.values():
         # Every sequence of an ordered lane ends before the next one does: executed, failed, expired or entombed.
-        if packet.destination == ledger.registration and packet.application == LEDGER and packet.sequence > 1:
+        if packet.destination == ledger.registration and packet.application == LEDGER and packet.ordered:
             before = next(
-                (other for other in packets.values() if other.lane == packet.lane and other.sequence == packet.sequence - 1),
+                (
+                    other
+                    for other in packets.values()
+                    if other.lane == packet.lane and other.sequence == packet.sequence - 1
+                ),
                 None,
             )
             executed = packet.id in seen
             if executed and before is not None and not ledger.reached_end(before):
-                found.append(Finding("I7", ledger.name, f"entry {packet.sequence} was made before the one before it ended"))
+                found.append(
+                    Finding("I7", ledger.name, f"entry {packet.sequence} was made before the one before it ended")
+                )
     return found
+
+
+def unfinished(verdict: Verdict, ledgers: Sequence[ChainLedger], *, forgets: bool) -> list[bytes]:
+    """Return the ids of the packets that have not ended though they should have.
+
+    Not among them: a transaction that its relay chain has aborted by itself, once it is undone, for no receipt is made
+    of a packet that never reached its destination. And, where relay chains forget quickly (``forgets``), free packets:
+    one that nobody acknowledged in time is dropped and carried again only by a gateway that begins anew.
+    """
+    packets = {packet.id: (packet, ledger) for ledger in ledgers for packet in ledger.sent}
+    receipts = {item.packet_id for ledger in ledgers for item in ledger.receipts}
+    left = []
+    for packet_id in verdict.pending:
+        packet, source = packets[packet_id]
+        undone = packet.bound and source.own_status(packet) == ABORTED and source.settlement(packet) == 1
+        if (undone and packet_id not in receipts) or (forgets and not packet.bound):
+            continue
+        if forgets and source.own_status(packet) == COMMITTED:
+            continue  # what is missing is its receipt, which is free to be forgotten too
+        left.append(packet_id)
+    return left
 
 
 def expired_too_early(sites: dict[int, Site], ledgers: Sequence[ChainLedger]) -> list[Finding]:

@@ -130,7 +130,7 @@ def make_plan(seed: int) -> Plan:
         skew_seconds=tuple(draw.randint(-skew, skew) for _ in range(parachains)),
         lifetime_seconds=(6, 40) if short else (60, 120),
         token_cap=draw.choice((10**9, 1_500)),
-        retention_seconds=draw.choice((25, 80, 1_000)),
+        retention_seconds=draw.choice((25, 80, 1_000, 1_000)),
         liar=draw.choice((-1, 0, 1, 2, 3)),
         network=network,
         faults=faults,

@@ -35,11 +35,8 @@ def call_sites() -> list[str]:
     roots = {path.parent.parent.parent for path in ROOT.glob("*/piebridge/*/__init__.py")} - {ROOT / "failpoints"}
     files = [path for root in sorted(roots) for path in root.rglob("*.py")]
     found = [match for path in files for match in SITES.findall(path.read_text())]
-    names = []
-    for is_template, name in found:
-        if not is_template:
-            names.append(name)
-            continue
+    names = [name for is_template, name in found if not is_template]
+    for name in sorted({name for is_template, name in found if is_template}):  # each ends one kind of step or another
         names += [name.format(flow=flow, kind=kind) for flow, steps in _STEPS_OF_FLOWS.items() for kind in steps]
     return names
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from eth_utils.address import to_checksum_address
 
 from piebridge.cli.local_network.deploy import Addresses
-from piebridge.cli.local_network.genesis import FIRST_EPOCH, finality_depth
+from piebridge.cli.local_network.genesis import FIRST_EPOCH
 from piebridge.cli.local_network.keys import NetworkKeys
 from piebridge.cli.local_network.plan import (
     DOMAIN,
@@ -104,7 +104,7 @@ def _chain(chain: ParachainPlan, addresses: Addresses, engine: Engine) -> ChainE
         cometbft_rpc_urls=chain.cometbft_urls,
         second_rpc_url=None if embedded else f"http://{HOST}:{chain.proxy_port}",
         verification="spv" if embedded else "notary",
-        finality_depth=finality_depth(chain),
+        finality_depth=chain.finality_depth,
         hub=to_checksum_address(addresses.hub),
         applications=(
             ApplicationEntry(DOOR, "erc7786-door", to_checksum_address(addresses.door)),

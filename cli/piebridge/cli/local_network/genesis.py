@@ -30,8 +30,6 @@ TRUSTING_PERIOD_SECONDS = 14 * 24 * 3600
 """Age from which a header of a parachain is no longer trusted."""
 CLOCK_DRIFT_SECONDS = 10
 """How far a parachain's header may lie in the future."""
-FINALITY_DEPTH_ANVIL = 1
-"""Blocks above one that notaries sign. Anvil never reorganises by itself; 0 would leave the rule untested."""
 DEPTH_MAX = 16
 """Largest finality depth that a packet may demand."""
 GATEWAY_QUOTA = 10_000
@@ -127,11 +125,6 @@ def notary_set(plan: NetworkPlan, keys: NetworkKeys) -> NotarySet | None:
     return NotarySet(FIRST_EPOCH, plan.notary_threshold, tuple(keys.address(notary.key) for notary in plan.notaries))
 
 
-def finality_depth(chain: ParachainPlan) -> int:
-    """Return the finality depth of a parachain's registration; blocks of an embedded chain are final at once."""
-    return 0 if chain.kind is ParachainKind.EMBEDDED else FINALITY_DEPTH_ANVIL
-
-
 async def read_checkpoint(chain: ParachainPlan, rpc: CometBftRpc) -> CometBftCheckpoint:
     """Return the first header of an embedded parachain as a start for light clients."""
     header = (await rpc.signed_header(1)).header
@@ -157,7 +150,7 @@ def _registration(
         evm_chain_id=chain.evm_chain_id,
         client_kind=ClientKind.COMETBFT if embedded else ClientKind.NONE,
         method=Method.SPV if embedded else Method.NOTARY,
-        depth=finality_depth(chain),
+        depth=chain.finality_depth,
         depth_max=DEPTH_MAX,
         handler_gas_max=HANDLER_GAS_MAX,
         checkpoint=checkpoints[chain.registration] if embedded else None,

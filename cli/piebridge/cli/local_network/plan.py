@@ -26,6 +26,10 @@ ACCOUNT_NAMES = ("alice", "bob", "carol")
 
 HOST = "127.0.0.1"
 """Everything listens here and nowhere else."""
+OWN_BROKER = "redis"
+"""Broker of a network that starts a Redis of its own."""
+REDIS_NAME = "redis"
+"""Name of that process, and of its folder."""
 PASSWORD_FILE = "keys/password"
 """Passphrase of all keys of the network, which have no value."""
 
@@ -33,6 +37,8 @@ _PARACHAINS_MAX = 32
 _RELAY_CHAINS_MAX = 8
 _VALIDATORS_MAX = 32
 _GATEWAYS_MAX = 16
+_WORKERS_MAX = 64
+_ANVIL_DEPTH_MAX = 16
 
 
 class ParachainKind(StrEnum):
@@ -73,6 +79,13 @@ class Wishes:
     """Engine of relay chains and embedded parachains."""
     parachain_validators: int = 1
     """Validators of each embedded parachain."""
+    broker: str | None = None
+    """Where the gateways' tasks go: address of a Redis, OWN_BROKER for one that is started too, None for no broker."""
+    workers: int = 1
+    """Worker processes of each gateway, where there is a broker."""
+    anvil_depth: int = 1
+    """Blocks that must stand on a block of an anvil chain before notaries sign it. Anvil never reorganises by itself;
+    0 would leave the rule untested."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +135,8 @@ class ParachainPlan:
     """Number of its hub."""
     evm_chain_id: int
     """EIP-155 chain id."""
+    finality_depth: int
+    """Finality depth of its registration; blocks of an embedded chain are final at once."""
     rpc_port: int
     """eth_* JSON-RPC, HTTP and WebSocket."""
     cometbft_port: int | None
@@ -278,6 +293,13 @@ class NetworkPlan:
     """The --dev governor key."""
     deployer: KeyPlan
     """Account that deploys the contracts; of no importance afterwards."""
+    redis_port: int | None = None
+    """Redis of the gateways; None where none is started."""
+
+    @property
+    def broker_url(self) -> str | None:
+        """Where the gateways' tasks go; None for no broker."""
+        return self.wishes.broker if self.redis_port is None else f"redis://{HOST}:{self.redis_port}/0"
 
     @property
     def notary_threshold(self) -> int:
@@ -305,6 +327,8 @@ class NetworkPlan:
                 for item in relay.validators
                 if item.p2p_port is not None
             }
+        if self.redis_port is not None:
+            users[self.redis_port] = f"the gateways' {REDIS_NAME}"
         users |= {gateway.status_port: f"status of {gateway.name}" for gateway in self.gateways}
         return users | {notary.port: f"API of {notary.name}" for notary in self.notaries}
 
@@ -341,7 +365,11 @@ def make_plan(wishes: Wishes) -> NetworkPlan:
     _within("--relay-chains", wishes.relay_chains, 1, _RELAY_CHAINS_MAX)
     _within("--validators", wishes.validators, 2, _VALIDATORS_MAX)
     _within("--gateways", wishes.gateways, 1, _GATEWAYS_MAX)
+    _within("--anvil-depth", wishes.anvil_depth, 0, _ANVIL_DEPTH_MAX)
     _within("--parachain-validators", wishes.parachain_validators, 1, _VALIDATORS_MAX)
+    _within("--workers", wishes.workers, 1, _WORKERS_MAX)
+    if wishes.workers > 1 and wishes.broker is None:
+        raise ConfigurationError("--workers needs --broker: redis, or the address of a running one")
     on_cometbft = wishes.engine is Engine.COMETBFT
     if wishes.parachain_validators > 1 and not (on_cometbft and wishes.parachain_kind is ParachainKind.EMBEDDED):
         raise ConfigurationError(
@@ -364,6 +392,7 @@ def make_plan(wishes: Wishes) -> NetworkPlan:
         accounts=tuple(KeyPlan(name, KeyPurpose.USER) for name in ACCOUNT_NAMES),
         governor=KeyPlan("governor", KeyPurpose.GOVERNOR),
         deployer=KeyPlan("deployer", KeyPurpose.USER),
+        redis_port=next(ports) if wishes.broker == OWN_BROKER else None,
     )
     if (highest := max(plan.ports)) >= PORT_LIMIT:
         raise ConfigurationError(
@@ -387,6 +416,7 @@ def _parachain(number: int, wishes: Wishes, ports: Iterator[int]) -> ParachainPl
             kind=wishes.parachain_kind,
             registration=number,
             evm_chain_id=EVM_CHAIN_ID_FIRST + number - 1,
+            finality_depth=0,
             rpc_port=rpc_port,
             cometbft_port=cometbft_port,
             proxy_port=None,
@@ -398,6 +428,7 @@ def _parachain(number: int, wishes: Wishes, ports: Iterator[int]) -> ParachainPl
         kind=wishes.parachain_kind,
         registration=number,
         evm_chain_id=EVM_CHAIN_ID_FIRST + number - 1,
+        finality_depth=0 if embedded else wishes.anvil_depth,
         rpc_port=next(ports),
         cometbft_port=next(ports) if embedded else None,
         proxy_port=None if embedded else next(ports),

@@ -15,7 +15,7 @@ from piebridge.abci.cometbft.config import node_id
 from piebridge.chains.cometbft_rpc import CometBftRpc
 from piebridge.chains.jsonrpc import JsonRpcClient
 from piebridge.cli import network_file, processes, serving
-from piebridge.cli.local_network import anvil, folder, genesis
+from piebridge.cli.local_network import anvil, folder, genesis, redis_server
 from piebridge.cli.local_network.deploy import Addresses, deploy
 from piebridge.cli.local_network.describe import describe
 from piebridge.cli.local_network.journal import Journal
@@ -23,6 +23,7 @@ from piebridge.cli.local_network.keys import NetworkKeys, make_keys
 from piebridge.cli.local_network.plan import (
     HOST,
     PASSWORD_FILE,
+    REDIS_NAME,
     Engine,
     KeyPlan,
     NetworkPlan,
@@ -273,11 +274,24 @@ class _Start:
             command += ["--key", str(self._directory / notary.key.file)]
             command += ["--data", str(self._directory / notary.data_directory), *self._passphrase()]
             urls.append((self._launch(notary.name, "notary", command), f"http://{HOST}:{notary.port}/health"))
+        await self._start_redis()
         for gateway in self._plan.gateways:
             command = ["gateway", "run", "--dev", "--network", file, "--name", gateway.name]
             command += ["--key", str(self._directory / gateway.key.file), *self._passphrase()]
+            if self._plan.broker_url is not None:
+                command += ["--broker", self._plan.broker_url, "--workers", str(self._plan.wishes.workers)]
             urls.append((self._launch(gateway.name, "gateway", command), f"http://{HOST}:{gateway.status_port}/health"))
         await asyncio.gather(*(self._ready(process, partial(_http_answers, url)) for process, url in urls))
+
+    async def _start_redis(self) -> None:
+        if self._plan.redis_port is None:
+            return
+        folder_of_redis = self._directory / REDIS_NAME
+        folder_of_redis.mkdir(exist_ok=True)
+        command = redis_server.redis_command(redis_server.find_redis_server(), self._plan.redis_port, folder_of_redis)
+        process = processes.start(REDIS_NAME, "broker", command, self._directory)
+        self.journal.add(process)
+        await self._ready(process, partial(_port_answers, self._plan.redis_port), redis_server.READY)
 
     # Processes
 
@@ -325,6 +339,15 @@ class _Start:
                     f"{words}"
                 )
             await asyncio.sleep(_POLL_SECONDS)
+
+
+async def _port_answers(port: int) -> None:
+    try:
+        _, writer = await asyncio.open_connection(HOST, port)
+    except OSError as error:
+        raise TransientChainError(f"port {port}: {error}") from error
+    writer.close()
+    await writer.wait_closed()
 
 
 async def _http_answers(url: str) -> None:

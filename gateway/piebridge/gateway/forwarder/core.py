@@ -12,6 +12,7 @@ from itertools import count
 from piebridge.gateway.forwarder.model import (
     Authenticated,
     Checked,
+    Defer,
     Effect,
     Event,
     Failed,
@@ -44,6 +45,9 @@ class PacketForwarder:
             return
         if isinstance(event, Recheck):
             self._path(event.path).recheck()
+            return
+        if isinstance(event, Defer):
+            self._path(event.path).defer(event)
             return
         path = self._owners.pop(event.effect_id, None)
         if path is None:

@@ -15,9 +15,10 @@ go back to unchecked, so what happened is never concluded from our own deeds. An
 way (late, doubled) is ignored.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from heapq import nsmallest
+from heapq import nlargest, nsmallest
+from itertools import zip_longest
 
 from piebridge.gateway.forwarder.model import (
     FORM_FULL,
@@ -26,6 +27,7 @@ from piebridge.gateway.forwarder.model import (
     Authenticated,
     Check,
     Checked,
+    Defer,
     Delivery,
     Effect,
     Failed,
@@ -38,6 +40,12 @@ from piebridge.gateway.forwarder.model import (
 )
 from piebridge.gateway.forwarder.settings import ForwarderSettings
 from piebridge.gateway.retry import retry_delays
+
+_EXPRESS_DIVISOR = 4
+"""A batch of the newest items is that much smaller than others: it is soon under way, and soon there is another."""
+
+_EXPRESS_MAX = 2
+"""Such batches under way: while one waits for its block, the next is filled."""
 
 _AUTHENTICATED_FLOWS = (Flow.HUB_TO_RELAY, Flow.RELAY_TO_HUB)
 
@@ -57,6 +65,8 @@ class _Known:
     """Pauses after failures that were this item's own."""
     reason: str = ""
     """Why it is still here, as far as known."""
+    needs_body: bool = False
+    """Whether the far end has skipped it although it has expired by our clock: by the clock there it has not."""
 
 
 @dataclass(slots=True)
@@ -70,6 +80,8 @@ class _Batch:
     kept_allowed: bool
     authenticated: tuple[int, bytes] | None = None
     """Last entry and evidence, while it waits for the batches before it."""
+    express: bool = False
+    """Whether it is one of the youngest items, which wait for nothing."""
 
 
 @dataclass(slots=True)
@@ -114,6 +126,9 @@ class Path:
         self._pending: set[int] = set()
         self._busy: set[int] = set()
         self._ready_now: list[_Known] | None = None
+        """Pending items by number; None after a change."""
+        self._flush: tuple[int, float] | None = None
+        """Size of a full batch, and when these items are worth one; None after a change."""
         self._check: _OpenCheck | None = None
         self._batches: dict[int, _Batch] = {}
         self._items_max = self._limits.items_max
@@ -132,6 +147,13 @@ class Path:
             if item.number not in self._items:
                 self._items[item.number] = _Known(item, now, now + item.eligible_after_seconds)
                 self._unchecked.add(item.number)
+
+    def defer(self, event: Defer) -> None:
+        """Leave items to others for longer, but for those in the batch under way and those that are too old."""
+        for number, known in self._items.items():
+            if number not in self._busy:
+                until = min(event.until, known.observed_at + event.patience_seconds)
+                known.eligible_at = max(known.eligible_at, until)
 
     def recheck(self) -> None:
         """Have everything that is not in a batch checked again."""
@@ -162,6 +184,12 @@ class Path:
                 if state is Delivery.WAITING:
                     known.reason = ""  # nobody has refused it; it has only to become final
                 self._enter(number, known, state)
+        for number in asked - {number for number, _ in event.states}:
+            # Nobody knows, and asking again at once would be asking without end.
+            known = self._items.get(number)
+            if known is not None:
+                known.checked_at = asked_at
+                self._enter(number, known, Delivery.WAITING)
         self._next_recheck = now + self._settings.recheck_seconds
 
     def authenticated(self, event: Authenticated, now: float) -> None:
@@ -189,7 +217,9 @@ class Path:
         self._kept_allowed = True
         for number in batch.numbers:  # if chain state still says pending afterwards, the batch did not help this item
             if number in self._items:
-                self._postpone(self._items[number], now, "the far end skipped it")
+                known = self._items[number]
+                known.needs_body |= self._has_expired(known.item, now)
+                self._postpone(known, now, "the far end skipped it")
         self._end_batch(batch, now)
         return True
 
@@ -220,6 +250,8 @@ class Path:
             check = Check(next(next_id), self.key, numbers)
             self._check = _OpenCheck(check.id, now, now + self._settings.effect_timeout_seconds, numbers)
             wanted.append(check)
+        if numbers := self._express_batch(now):
+            wanted.append(self._start_batch(numbers, now, next(next_id), express=True))
         while self._has_room and (numbers := self._next_batch(now)):
             wanted.append(self._start_batch(numbers, now, next(next_id)))
         return wanted
@@ -268,8 +300,12 @@ class Path:
     # Internal
 
     @property
+    def _free_places(self) -> int:
+        return self._limits.batches_max - sum(not batch.express for batch in self._batches.values())
+
+    @property
     def _has_room(self) -> bool:
-        return len(self._batches) < self._limits.batches_max
+        return self._free_places > 0
 
     def _enter(self, number: int, known: _Known, state: Delivery | None) -> None:
         """Put an item that is in no batch into a state."""
@@ -299,6 +335,7 @@ class Path:
     def _ready(self) -> list[_Known]:
         if self._ready_now is None:
             self._ready_now = [self._items[number] for number in sorted(self._pending)]
+            self._flush = None
         return self._ready_now
 
     def _flush_at(self) -> float | None:
@@ -306,6 +343,11 @@ class Path:
         ready = self._ready()
         if not ready:
             return None
+        if self._flush is None or self._flush[0] != self._items_max:
+            self._flush = self._items_max, self._flush_time(ready)
+        return self._flush[1]
+
+    def _flush_time(self, ready: list[_Known]) -> float:
         if len(ready) >= self._items_max:  # full as soon as so many are eligible
             times = nsmallest(self._items_max, (known.eligible_at for known in ready))
             return min(times[-1], times[0] + self._limits.age_seconds)
@@ -324,44 +366,71 @@ class Path:
     def _next_batch(self, now: float) -> tuple[int, ...]:
         """Choose the items of the next batch, in order of their numbers; empty while it is better to wait."""
         eligible = [known for known in self._ready() if known.eligible_at <= now]
-        chosen: list[int] = []
-        size = gas = 0
-        full = False
-        for known in eligible:
-            size += known.item.size_bytes
-            gas += known.item.gas
-            if chosen and (size > self._limits.bytes_max or gas > self._limits.gas_max):
-                full = True
-                break
-            chosen.append(known.item.number)
-            if len(chosen) >= self._items_max:
-                full = True
-                break
+        chosen, full = self._fill(eligible)
         oldest = min((known.eligible_at for known in eligible), default=now)
         due = oldest + self._limits.age_seconds <= now
         return tuple(chosen) if full or due else ()
 
-    def _start_batch(self, numbers: tuple[int, ...], now: float, effect_id: int) -> Effect:
+    def _fill(self, candidates: Iterable[_Known]) -> tuple[list[int], bool]:
+        """Take candidates while they fit; return their numbers, and whether the batch is full."""
+        chosen: list[int] = []
+        size = gas = 0
+        for known in candidates:
+            size += known.item.size_bytes
+            gas += known.item.gas
+            if chosen and (size > self._limits.bytes_max or gas > self._limits.gas_max):
+                return chosen, True
+            chosen.append(known.item.number)
+            if len(chosen) >= self._items_max:
+                return chosen, True
+        return chosen, False
+
+    def _express_batch(self, now: float) -> tuple[int, ...]:
+        """Choose the youngest items while there are more than fit: live traffic shall not wait behind a backlog.
+
+        None of an ordered lane, which are of use in their order alone; of other lanes in turn, so that none of them
+        waits for another.
+        """
+        under_way = sum(batch.express for batch in self._batches.values())
+        if self._limits.batches_max == 1 or under_way >= _EXPRESS_MAX:
+            return ()
+        eligible = [known for known in self._ready() if known.eligible_at <= now]
+        if len(eligible) <= self._items_max * self._free_places:
+            return ()
+        lanes: dict[bytes, list[_Known]] = {}
+        for known in eligible:
+            if not known.item.in_order:
+                lanes.setdefault(known.item.lane, []).append(known)
+        count = max(1, self._items_max // _EXPRESS_DIVISOR)
+        youngest = [nlargest(count, lane, key=lambda known: known.item.sequence) for lane in lanes.values()]
+        in_turn = [known for turn in zip_longest(*youngest) for known in turn if known is not None]
+        chosen, _ = self._fill(in_turn[:count])
+        return tuple(sorted(chosen))
+
+    def _start_batch(self, numbers: tuple[int, ...], now: float, effect_id: int, *, express: bool = False) -> Effect:
         self._busy.update(numbers)
         self._pending.difference_update(numbers)
         self._ready_now = None
         deadline = now + self._settings.effect_timeout_seconds
         batch = _Batch(effect_id, deadline, numbers, submitting=False, kept_allowed=self._kept_allowed)
+        batch.express = express
         self._batches[effect_id] = batch
         if self.key.flow not in _AUTHENTICATED_FLOWS:
             return self._submit(batch, numbers[-1], b"", now, effect_id)
-        return Authenticate(effect_id, self.key, numbers[-1], self._kept_allowed)
+        return Authenticate(effect_id, self.key, numbers[-1], self._kept_allowed, self._forms(numbers, now))
 
     def _submissions(self, now: float, next_id: Iterator[int]) -> list[Effect]:
         """Return the batches that are authenticated and have none before them that is not submitted."""
         released: list[Effect] = []
+        is_held = False
         for batch in list(self._batches.values()):
             if batch.submitting:
                 continue
             if batch.authenticated is None:
-                break
-            last, evidence = batch.authenticated
-            released.append(self._submit(batch, last, evidence, now, next(next_id)))
+                is_held |= not batch.express
+            elif batch.express or not is_held:
+                last, evidence = batch.authenticated
+                released.append(self._submit(batch, last, evidence, now, next(next_id)))
         return released
 
     def _submit(self, batch: _Batch, last: int, evidence: bytes, now: float, effect_id: int) -> Submit:
@@ -373,12 +442,16 @@ class Path:
         batch.deadline = now + self._settings.effect_timeout_seconds
         for other in (batch, *behind):
             self._batches[other.effect_id] = other
-        forms = tuple((number, self._form(self._items[number].item, now)) for number in batch.numbers)
-        return Submit(effect_id, self.key, batch.numbers[0], last, forms, evidence)
+        return Submit(effect_id, self.key, batch.numbers[0], last, self._forms(batch.numbers, now), evidence)
 
-    def _form(self, item: Item, now: float) -> int:
-        expired = item.expiry and now >= item.expiry + self._settings.expiry_margin_seconds
-        return FORM_WITHOUT_BODY if expired else FORM_FULL
+    def _forms(self, numbers: tuple[int, ...], now: float) -> tuple[tuple[int, int], ...]:
+        return tuple((number, self._form(self._items[number], now)) for number in numbers)
+
+    def _form(self, known: _Known, now: float) -> int:
+        return FORM_WITHOUT_BODY if self._has_expired(known.item, now) and not known.needs_body else FORM_FULL
+
+    def _has_expired(self, item: Item, now: float) -> bool:
+        return item.expiry != 0 and now >= item.expiry + self._settings.expiry_margin_seconds
 
     def _end_batch(self, batch: _Batch, now: float, failure: str = "") -> None:
         del self._batches[batch.effect_id]

@@ -87,6 +87,11 @@ def report(registration: int, kind: int, relay: int) -> bytes:
     return STATE_PREFIX + b"report/" + u32(registration) + u8(kind) + u32(relay)
 
 
+def report_count(registration: int) -> bytes:
+    """Number of reports of a hub that are kept."""
+    return STATE_PREFIX + b"reports/" + u32(registration)
+
+
 def outbox(destination: int) -> bytes:
     """Number of the oldest entry of an outbox that is kept."""
     return STATE_PREFIX + b"outbox/" + u32(destination)

@@ -31,6 +31,8 @@ class Decision(Enum):
     CARRY = "carried"
     LATE = "aborted, late"
     REFUSE = "aborted, refused"
+    ENDED = "noted, for it reached its end at its destination before it came here"
+    """Another relay chain of the domain carried it: the destination's word for the ordered lane is past it."""
     REPEAT = "entombed, its nonce was given out before"
     """Only a dishonest hub does so. The first request decides the transaction; this one must never execute, and its
     ordered lane must go on."""
@@ -80,8 +82,11 @@ def open_packet(ctx: Context, origin: Origin, packet: ProvenPacket) -> tuple[Dec
     decision = decide(ctx.store, ctx.time_seconds, origin, packet)
     if decision in SKIPPED:
         return decision, ()
-    _record(ctx, packet, is_carried=decision is Decision.CARRY)
     header = packet.header
+    if decision is Decision.ENDED:  # a message that nobody would ever acknowledge is not made
+        ctx.store.set_recorded(header.lane, header.transport.sequence)
+        return decision, ()
+    _record(ctx, packet, is_carried=decision is Decision.CARRY)
     events: list[RelayEvent] = []
     if decision is Decision.REPEAT:
         transactions.entomb(ctx, packet.packet_id, header)
@@ -131,6 +136,8 @@ def _decide_request(view: View, time_seconds: int, origin: Origin, packet: Prove
 
 def _decide_free(view: View, time_seconds: int, origin: Origin, packet: ProvenPacket) -> Decision:
     relay, header = view.relay, packet.header
+    if header.transport.ordered and header.transport.sequence <= view.passed(header.lane):
+        return Decision.ENDED
     if (
         packet.body is None
         or len(packet.body) > relay.body_bytes_max

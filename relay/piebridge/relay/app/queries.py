@@ -10,8 +10,10 @@ from piebridge.crypto.errors import ProtocolError
 from piebridge.crypto.simple_map import VALUE_OPERATOR_TYPE
 from piebridge.protocol_stack.codec import ADDRESS_LENGTH, HASH_LENGTH, Reader, fixed, u8, u64
 from piebridge.protocol_stack.governor_hub_bodies import RelayLifeCycle
+from piebridge.protocol_stack.governor_relay_bodies import GatewayQuota, Gateways
 from piebridge.protocol_stack.relay_queries import (
     ANSWER_BYTES_MAX,
+    GATEWAYS_PATH,
     CursorQuery,
     OutboxEntriesQuery,
     ReceiptCodesQuery,
@@ -51,11 +53,15 @@ def answer(state: RelayState, request: QueryRequest) -> QueryResponse:
         return refusal("the chain has no block yet", 0)
     if request.path in _STORES:
         return _answer_from_store(state, request)
+    if request.path == GATEWAYS_PATH and request.height in (0, state.height):
+        return _gateways(state, request.data, state.height)
     if request.height not in (0, state.height):
         return refusal(f"only the newest committed height {state.height} is served", state.height)
     handler = _HANDLERS.get(request.path)
     if handler is None:
-        return refusal(f"unknown path {request.path!r}; known are {', '.join(sorted((*_HANDLERS, *_STORES)))}", 0)
+        return refusal(
+            f"unknown path {request.path!r}; known are {', '.join(sorted((*_HANDLERS, *_STORES, GATEWAYS_PATH)))}", 0
+        )
     try:
         return QueryResponse(CODE_OK, value=handler(View(state), request.data), height=state.height)
     except ProtocolError as error:
@@ -288,6 +294,16 @@ def _quota(view: View, data: bytes) -> bytes:
             "window_start_height": window * quotas.WINDOW_HEIGHTS,
         }
     )
+
+
+def _gateways(state: RelayState, data: bytes, height: int) -> QueryResponse:
+    """Every authorised gateway with its quota, in the order of their addresses."""
+    if data:
+        return refusal("this query takes no data", height)
+    prefix = keys.gateway(b"")
+    found = sorted((key[len(prefix) :], int.from_bytes(quota, "big")) for key, quota in state.items(prefix))
+    body = Gateways(tuple(GatewayQuota(address, quota) for address, quota in found))
+    return QueryResponse(CODE_OK, value=body.encode(), height=height)
 
 
 def _store_state(state: RelayState, request: QueryRequest, height: int) -> QueryResponse:

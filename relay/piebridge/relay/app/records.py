@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from piebridge.protocol_stack.governor_hub_bodies import RelayLifeCycle
+from piebridge.protocol_stack.report import Report
 from piebridge.protocol_stack.transaction.atp import AbortReason, RecordState
 from piebridge.protocol_stack.transport.outbox import Form
 from piebridge.protocol_stack.verification.light_clients.cometbft import ClientParameters, ConsensusState
@@ -149,15 +150,18 @@ class Progress:
     """Newest block that SPV ever proved."""
     notary_block: int = 0
     """Newest block that notaries ever stated."""
+    trust_epoch: int = 0
+    """How often the light client was started afresh or the notaries were replaced: nothing that rests on the word of
+    those before counts any more."""
 
     def encode(self) -> bytes:
         """Encode the record."""
-        return struct.pack(">QQ", self.spv_block, self.notary_block)
+        return struct.pack(">QQI", self.spv_block, self.notary_block, self.trust_epoch)
 
     @classmethod
     def decode(cls, data: bytes) -> "Progress":
         """Decode the record."""
-        return cls(*struct.unpack(">QQ", data))
+        return cls(*struct.unpack(">QQI", data))
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,15 +172,36 @@ class KeptValue:
     """Chain value, 32 bytes."""
     block_number: int
     """Source block at which it was proven; what a closed registration proved later does not count."""
+    trust_epoch: int
+    """Trust epoch of its chain in which it was proven."""
 
     def encode(self) -> bytes:
         """Encode the record."""
-        return struct.pack(">32sQ", self.value, self.block_number)
+        return struct.pack(">32sQI", self.value, self.block_number, self.trust_epoch)
 
     @classmethod
     def decode(cls, data: bytes) -> "KeptValue":
         """Decode the record."""
-        return cls(*struct.unpack(">32sQ", data))
+        return cls(*struct.unpack(">32sQI", data))
+
+
+@dataclass(frozen=True, slots=True)
+class ReportRecord:
+    """The newest report of a hub, of one kind, about one relay chain."""
+
+    entry: int
+    """Its number in the free outbox of the hub."""
+    report: Report
+    """The report."""
+
+    def encode(self) -> bytes:
+        """Encode the record."""
+        return self.entry.to_bytes(8, "big") + self.report.encode()
+
+    @classmethod
+    def decode(cls, data: bytes) -> "ReportRecord":
+        """Decode the record."""
+        return cls(int.from_bytes(data[:8], "big"), Report.decode(data[8:]))
 
 
 @dataclass(frozen=True, slots=True)

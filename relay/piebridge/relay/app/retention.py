@@ -179,8 +179,8 @@ def _forget_entries(store: Store, destination: int, count: int) -> None:
     head = store.outbox_head(destination)
     assert head is not None, "entries were made in this outbox"
     for _ in range(2 * count):
-        # The head itself stays: its chain value is where the next entry begins. So does what stands before an entry that
-        # waits: nobody could show that one without it.
+        # The head itself stays: its chain value is where the next entry begins. So does what stands before an entry
+        # that waits: nobody could show that one without it.
         if number >= head.number or any(store.message(destination, waits) for waits in (number, number + 1)):
             break
         store.set_entry(destination, number, None)

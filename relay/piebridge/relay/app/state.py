@@ -238,6 +238,10 @@ class RelayState:
         self._keep(key, value)
         return value
 
+    def items(self, prefix: bytes) -> Iterable[tuple[bytes, bytes]]:
+        """Return all committed pairs whose backend key starts with ``prefix``, in any order."""
+        return self._backend.items(prefix)
+
     def stage(self, height: int, changes: Mapping[bytes, bytes | None]) -> bytes:
         """Compute the next version in memory and return its app hash; a second call replaces the first.
 

@@ -19,6 +19,7 @@ from piebridge.relay.app.records import (
     PacketRecord,
     Progress,
     RelayRecord,
+    ReportRecord,
     TransactionRecord,
     decode_consensus,
     encode_consensus,
@@ -121,6 +122,14 @@ class View:
     def packet_at(self, lane: Lane, sequence: int) -> bytes | None:
         """Id of the packet that was recorded at a place, or None."""
         return self._reader.get(keys.packet_at(lane, sequence))
+
+    def report(self, registration: int, kind: int, relay: int) -> ReportRecord | None:
+        """Newest report of a hub, of one kind, about one relay chain, or None."""
+        return self._decoded(keys.report(registration, kind, relay), ReportRecord.decode)
+
+    def report_count(self, registration: int) -> int:
+        """Number of reports of a hub that are kept."""
+        return int.from_bytes(self._reader.get(keys.report_count(registration)) or b"", "big")
 
     def passed(self, lane: Lane) -> int:
         """Last sequence of an ordered lane up to which everything was acknowledged."""
@@ -234,6 +243,14 @@ class Store(View):
     def set_entry(self, destination: int, number: int, record: EntryRecord | None) -> None:
         """Write (or drop) an entry of an outbox."""
         self.set(keys.entry(destination, number), None if record is None else record.encode())
+
+    def set_report(self, registration: int, record: ReportRecord) -> None:
+        """Write a report of a hub."""
+        self.set(keys.report(registration, record.report.kind, record.report.relay), record.encode())
+
+    def set_report_count(self, registration: int, count: int) -> None:
+        """Write how many reports of a hub are kept."""
+        self.set(keys.report_count(registration), count.to_bytes(2, "big"))
 
     def set_passed(self, lane: Lane, sequence: int) -> None:
         """Write up to which sequence an ordered lane is acknowledged."""
