@@ -55,9 +55,9 @@ check: ## format, lint, types, package layers, contract artifacts against their 
 	cd contracts && $(BIN)/forge lint
 	$(BIN)/python contracts/build.py $(if $(filter true,$(CI)),--recompile-check,--check)
 
-bench: ## measure; writes bench/results/*.json (BENCH=name runs one)
+bench: ## measure; writes bench/results/*.json and pictures (BENCH=name runs one, BENCH_ARGS="--engine cometbft --runs 5")
 	$(SET_UP) dev
-	@$(BIN)/python -m bench $(BENCH)
+	@PYTHONPATH=tests $(BIN)/python -m bench $(BENCH) $(BENCH_ARGS)
 
 soak: ## long campaigns, resumable: make soak SEED=7 MINUTES=60; adds a line to soak/ledger.jsonl
 	$(SET_UP) dev

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import aiohttp
+
 from bench.benchmark import Figure, Measured, Options, Plot, Series
 from bench.network import BenchNetwork, Shape, by_role
 from bench.traffic import Journey, Traffic, percentile
@@ -298,7 +300,11 @@ def backlog(options: Options) -> Measured:
             "packets of the backlog so far",
             tuple(_progress(last.journeys, last.started, name) for name in ("received", "home")),
         ),
-        [*_shared_notes(options), f"live traffic of {LOW_RATE:g} packets/s before and meanwhile"],
+        [
+            *_shared_notes(options),
+            f"live traffic of {LOW_RATE:g} packets/s before and, from when the gateway says that it is healthy, "
+            "meanwhile; what was sent before belongs to the backlog",
+        ],
     )
 
 
@@ -318,8 +324,9 @@ async def _backlog(network: BenchNetwork) -> _Backlog:
             await asyncio.sleep(0.2)
         known = set(traffic.journeys)
         started = time.monotonic()
-        live = asyncio.create_task(traffic.submit_at(LOW_RATE, DRAIN_SECONDS))
         await asyncio.to_thread(network.start, gateway)
+        await _healthy(network.document["gateways"][0]["status_url"])
+        live = asyncio.create_task(traffic.submit_at(LOW_RATE, DRAIN_SECONDS))
         async with asyncio.timeout(2 * DRAIN_SECONDS):
             while any(journey.received is None for journey in waiting):  # noqa: ASYNC110 - chains are polled
                 await asyncio.sleep(0.05)
@@ -342,3 +349,13 @@ async def _backlog(network: BenchNetwork) -> _Backlog:
             tuple(waiting),
             started,
         )
+
+
+async def _healthy(url: str) -> None:
+    async with aiohttp.ClientSession() as session, asyncio.timeout(60):
+        while True:
+            with contextlib.suppress(aiohttp.ClientError):
+                async with session.get(f"{url}/health") as response:
+                    if response.status == 200:
+                        return
+            await asyncio.sleep(0.05)

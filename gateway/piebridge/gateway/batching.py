@@ -108,6 +108,7 @@ def item_of_relay_entry(number: int, entry: Entry, gas_model: GasModel) -> Item 
     if isinstance(entry, BareEntry | MalformedEntry):
         return None
     header = packet_header(entry)
+    about = entry.receipt.header if isinstance(entry, ReceiptHomeEntry) else header
     return Item(
         number=number,
         height=entry.height,
@@ -115,6 +116,8 @@ def item_of_relay_entry(number: int, entry: Entry, gas_model: GasModel) -> Item 
         gas=gas_model.of_entry(entry) + gas_model.per_byte * len(entry.content()),
         expiry=header.transaction.execution_expiry if header is not None else 0,
         in_order=header is not None and header.transport.ordered,
+        lane=about.lane.encode() if about is not None else b"",
+        sequence=about.transport.sequence if about is not None else number,
     )
 
 
@@ -130,6 +133,8 @@ def item_of_hub_entry(archived: ArchivedEntry, entry: Entry, eligible_after_seco
         expiry=header.transaction.deadline if header is not None else 0,
         eligible_after_seconds=eligible_after_seconds,
         in_order=header is not None and header.transport.ordered,
+        lane=header.lane.encode() if header is not None else b"",
+        sequence=header.transport.sequence if header is not None else archived.number,
     )
 
 

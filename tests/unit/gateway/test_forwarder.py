@@ -511,24 +511,49 @@ def test_a_batch_that_has_ended_makes_room_for_the_next() -> None:
     assert [effect.at_least for effect in effects if isinstance(effect, Authenticate)] == [8]
 
 
-def test_the_last_place_is_for_the_newest_while_there_is_a_backlog() -> None:
-    limits = tuple((flow, BatchLimits(8, 10_000, 1 << 62, 0.0, batches_max=2)) for flow in Flow)
-    forwarder = PacketForwarder(ForwarderSettings(limits=limits))
-    observe(forwarder, RELAY_PATH, *range(1, 101))
-    forwarder.receive(ItemsObserved(RELAY_PATH, (Item(101, 100, 10, in_order=True),)), 0)
+TWO_PLACES = ForwarderSettings(
+    limits=tuple((flow, BatchLimits(8, 10_000, 1 << 62, 0.0, batches_max=2)) for flow in Flow)
+)
+
+
+def young(numbers: range, lane: bytes) -> tuple[Item, ...]:
+    return tuple(Item(number, 100, 10, lane=lane, sequence=number) for number in numbers)
+
+
+def test_the_youngest_do_not_wait_behind_a_backlog() -> None:
+    forwarder = PacketForwarder(TWO_PLACES)
+    forwarder.receive(ItemsObserved(RELAY_PATH, young(range(1, 101), b"a")), 0)
+    forwarder.receive(ItemsObserved(RELAY_PATH, (Item(101, 100, 10, lane=b"b", sequence=7, in_order=True),)), 0)
     answer_check(forwarder, 0)
-    oldest, newest = forwarder.effects(0)
-    assert isinstance(oldest, Authenticate)
-    assert isinstance(newest, Authenticate)
-    assert (oldest.at_least, newest.at_least) == (8, 100), "101 is of an ordered lane and waits for its turn"
-    forwarder.receive(Authenticated(oldest.id, 8, b""), 0)
-    forwarder.receive(Authenticated(newest.id, 100, b""), 0)
-    assert submitted_numbers(forwarder.effects(0)) == [list(range(1, 9)), [99, 100]]
+    express, first, second = forwarder.effects(0)
+    later = only(forwarder.effects(0))
+    assert isinstance(later, Authenticate)
+    assert later.at_least == 98, "a second one is filled while the first is under way"
+    assert forwarder.effects(0) == []
+    assert isinstance(express, Authenticate)
+    assert isinstance(first, Authenticate)
+    assert isinstance(second, Authenticate)
+    assert express.at_least == 100, "101 is of an ordered lane and waits for its turn"
+    assert (first.at_least, second.at_least) == (8, 16)
+    forwarder.receive(Authenticated(second.id, 16, b""), 0)
+    forwarder.receive(Authenticated(express.id, 100, b""), 0)
+    assert submitted_numbers(forwarder.effects(0)) == [[99, 100]], "it waits for nobody"
+    forwarder.receive(Authenticated(first.id, 8, b""), 0)
+    assert submitted_numbers(forwarder.effects(0)) == [list(range(1, 9)), list(range(9, 17))]
+
+
+def test_lanes_take_turns_among_the_youngest() -> None:
+    forwarder = PacketForwarder(TWO_PLACES)
+    items = young(range(1, 51), b"a") + young(range(51, 101), b"b")
+    forwarder.receive(ItemsObserved(RELAY_PATH, items), 0)
+    answer_check(forwarder, 0)
+    express = forwarder.effects(0)[0]
+    forwarder.receive(Authenticated(express.id, 100, b""), 0)
+    assert submitted_numbers(forwarder.effects(0)) == [[50, 100]]
 
 
 def test_without_a_backlog_everything_goes_in_order() -> None:
-    limits = tuple((flow, BatchLimits(8, 10_000, 1 << 62, 0.0, batches_max=2)) for flow in Flow)
-    forwarder = PacketForwarder(ForwarderSettings(limits=limits))
+    forwarder = PacketForwarder(TWO_PLACES)
     observe(forwarder, RELAY_PATH, *range(1, 17))
     answer_check(forwarder, 0)
     assert [effect.at_least for effect in forwarder.effects(0) if isinstance(effect, Authenticate)] == [8, 16]

@@ -64,6 +64,10 @@ class Item:
     """How long others have the first go: another gateway, or another relay chain."""
     in_order: bool = False
     """Whether it is of no use before those with smaller numbers: a packet of an ordered lane."""
+    lane: bytes = b""
+    """Lane of the packet that it is about, empty where it is about none; only ever compared."""
+    sequence: int = 0
+    """Place of that packet in its lane: the higher, the younger."""
 
 
 class Delivery(Enum):

@@ -17,7 +17,8 @@ way (late, doubled) is ignored.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from heapq import nsmallest
+from heapq import nlargest, nsmallest
+from itertools import zip_longest
 
 from piebridge.gateway.forwarder.model import (
     FORM_FULL,
@@ -42,6 +43,9 @@ from piebridge.gateway.retry import retry_delays
 
 _EXPRESS_DIVISOR = 4
 """A batch of the newest items is that much smaller than others: it is soon under way, and soon there is another."""
+
+_EXPRESS_MAX = 2
+"""Such batches under way: while one waits for its block, the next is filled."""
 
 _AUTHENTICATED_FLOWS = (Flow.HUB_TO_RELAY, Flow.RELAY_TO_HUB)
 
@@ -76,6 +80,8 @@ class _Batch:
     kept_allowed: bool
     authenticated: tuple[int, bytes] | None = None
     """Last entry and evidence, while it waits for the batches before it."""
+    express: bool = False
+    """Whether it is one of the youngest items, which wait for nothing."""
 
 
 @dataclass(slots=True)
@@ -244,6 +250,8 @@ class Path:
             check = Check(next(next_id), self.key, numbers)
             self._check = _OpenCheck(check.id, now, now + self._settings.effect_timeout_seconds, numbers)
             wanted.append(check)
+        if numbers := self._express_batch(now):
+            wanted.append(self._start_batch(numbers, now, next(next_id), express=True))
         while self._has_room and (numbers := self._next_batch(now)):
             wanted.append(self._start_batch(numbers, now, next(next_id)))
         return wanted
@@ -292,8 +300,12 @@ class Path:
     # Internal
 
     @property
+    def _free_places(self) -> int:
+        return self._limits.batches_max - sum(not batch.express for batch in self._batches.values())
+
+    @property
     def _has_room(self) -> bool:
-        return len(self._batches) < self._limits.batches_max
+        return self._free_places > 0
 
     def _enter(self, number: int, known: _Known, state: Delivery | None) -> None:
         """Put an item that is in no batch into a state."""
@@ -354,10 +366,10 @@ class Path:
     def _next_batch(self, now: float) -> tuple[int, ...]:
         """Choose the items of the next batch, in order of their numbers; empty while it is better to wait."""
         eligible = [known for known in self._ready() if known.eligible_at <= now]
-        chosen, full = self._fill(self._newest(eligible) if self._is_express_turn(eligible) else eligible)
+        chosen, full = self._fill(eligible)
         oldest = min((known.eligible_at for known in eligible), default=now)
         due = oldest + self._limits.age_seconds <= now
-        return tuple(sorted(chosen)) if full or due else ()
+        return tuple(chosen) if full or due else ()
 
     def _fill(self, candidates: Iterable[_Known]) -> tuple[list[int], bool]:
         """Take candidates while they fit; return their numbers, and whether the batch is full."""
@@ -373,25 +385,35 @@ class Path:
                 return chosen, True
         return chosen, False
 
-    def _is_express_turn(self, eligible: list[_Known]) -> bool:
-        """Whether the last free place is for the newest items: live traffic shall not wait behind a long backlog."""
-        return (
-            self._limits.batches_max > 1
-            and len(self._batches) == self._limits.batches_max - 1
-            and len(eligible) > self._items_max
-        )
+    def _express_batch(self, now: float) -> tuple[int, ...]:
+        """Choose the youngest items while there are more than fit: live traffic shall not wait behind a backlog.
 
-    def _newest(self, eligible: list[_Known]) -> list[_Known]:
-        """Return the newest items first; none of an ordered lane, which are of use in their order alone."""
-        newest = [known for known in reversed(eligible) if not known.item.in_order]
-        return newest[: max(1, self._items_max // _EXPRESS_DIVISOR)] or eligible
+        None of an ordered lane, which are of use in their order alone; of other lanes in turn, so that none of them
+        waits for another.
+        """
+        under_way = sum(batch.express for batch in self._batches.values())
+        if self._limits.batches_max == 1 or under_way >= _EXPRESS_MAX:
+            return ()
+        eligible = [known for known in self._ready() if known.eligible_at <= now]
+        if len(eligible) <= self._items_max * self._free_places:
+            return ()
+        lanes: dict[bytes, list[_Known]] = {}
+        for known in eligible:
+            if not known.item.in_order:
+                lanes.setdefault(known.item.lane, []).append(known)
+        count = max(1, self._items_max // _EXPRESS_DIVISOR)
+        youngest = [nlargest(count, lane, key=lambda known: known.item.sequence) for lane in lanes.values()]
+        in_turn = [known for turn in zip_longest(*youngest) for known in turn if known is not None]
+        chosen, _ = self._fill(in_turn[:count])
+        return tuple(sorted(chosen))
 
-    def _start_batch(self, numbers: tuple[int, ...], now: float, effect_id: int) -> Effect:
+    def _start_batch(self, numbers: tuple[int, ...], now: float, effect_id: int, *, express: bool = False) -> Effect:
         self._busy.update(numbers)
         self._pending.difference_update(numbers)
         self._ready_now = None
         deadline = now + self._settings.effect_timeout_seconds
         batch = _Batch(effect_id, deadline, numbers, submitting=False, kept_allowed=self._kept_allowed)
+        batch.express = express
         self._batches[effect_id] = batch
         if self.key.flow not in _AUTHENTICATED_FLOWS:
             return self._submit(batch, numbers[-1], b"", now, effect_id)
@@ -400,13 +422,15 @@ class Path:
     def _submissions(self, now: float, next_id: Iterator[int]) -> list[Effect]:
         """Return the batches that are authenticated and have none before them that is not submitted."""
         released: list[Effect] = []
+        is_held = False
         for batch in list(self._batches.values()):
             if batch.submitting:
                 continue
             if batch.authenticated is None:
-                break
-            last, evidence = batch.authenticated
-            released.append(self._submit(batch, last, evidence, now, next(next_id)))
+                is_held |= not batch.express
+            elif batch.express or not is_held:
+                last, evidence = batch.authenticated
+                released.append(self._submit(batch, last, evidence, now, next(next_id)))
         return released
 
     def _submit(self, batch: _Batch, last: int, evidence: bytes, now: float, effect_id: int) -> Submit:
