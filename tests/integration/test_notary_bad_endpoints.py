@@ -119,7 +119,7 @@ async def test_a_bad_node_silences_its_notary_and_nobody_else(tmp_path: Path) ->
 async def _victim_behind_proxies(
     stack: AsyncExitStack, setting: NotaryNetwork, directory: Path
 ) -> tuple[Bad, Callable[[], Awaitable[NotaryService]]]:
-    """Put a lying proxy behind a faulty connection before chain 1; return both, and what starts the victim behind them."""
+    """Put a lying proxy behind a faulty connection before chain 1; return both, and what starts the victim."""
     network: GatewayNetwork = setting.network
     first = network.chains[1]
     port = urlsplit(setting.proxies[VICTIM, 1].url).port
