@@ -19,7 +19,7 @@ export ETH_HASH_BACKEND := pysha3
 # `make -j check test` would mix their output, and CI must end in the summary of the tests.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help demo test forge-test test-fast check bench soak lock fmt cometbft bare-machine clean
+.PHONY: help demo test forge-test test-fast check bench soak simulate lock fmt cometbft bare-machine clean
 
 help: ## list the targets
 	@$(PYTHON) scripts/make_help.py Makefile
@@ -63,6 +63,10 @@ soak: ## long campaigns, resumable: make soak SEED=7 MINUTES=60; adds a line to 
 	$(SET_UP) dev
 	@PYTHONPATH=tests $(BIN)/python -m soak --seed $(SEED) --minutes $(MINUTES) \
 	  $(if $(CAMPAIGN),--campaign $(CAMPAIGN)) $(if $(ROUND_SEED),--round-seed $(ROUND_SEED))
+
+simulate: ## run one simulation of a whole domain again and show what it finds: make simulate SEED=17
+	$(SET_UP) dev
+	@PYTHONPATH=tests $(BIN)/python -m testkit.simulation $(SEED)
 
 lock: ## renew the pins after a change of dependencies (UPGRADE=1: to the newest that fit)
 	@test -x $(BIN)/uv || $(PYTHON) scripts/set_up.py dev   # not always: a lock that no longer fits must not stop its own renewal

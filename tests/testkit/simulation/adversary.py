@@ -20,7 +20,7 @@ from piebridge.crypto.signature import sign_recoverable
 from piebridge.protocol_stack import commitment
 from piebridge.protocol_stack.authentication import NotaryAuthentication
 from piebridge.protocol_stack.codec import u32, u64
-from piebridge.protocol_stack.endorsement import EndorsementAnswer, encode_proof
+from piebridge.protocol_stack.endorsement import EndorsementAnswer, EndorsementMethod, EndorsementSet, encode_proof
 from piebridge.protocol_stack.header import (
     FLAG_RECEIPT_WANTED,
     KIND_REQUEST,
@@ -54,7 +54,7 @@ from piebridge.protocol_stack.verdicts import OriginVerdict, Verdict, VerdictLis
 from piebridge.protocol_stack.verification.base import Method
 from testkit.simulation.applications import TOKEN
 from testkit.simulation.keys import DOMAIN, address, private_key
-from testkit.simulation.parachain import SimulatedAccount
+from testkit.simulation.parachain import Execution, SimulatedAccount
 from testkit.simulation.relay import SimulatedRelay
 
 if TYPE_CHECKING:
@@ -94,6 +94,7 @@ class Adversary:
             self._settle_again,
             self._forge_endorsement,
             self._forge_endorsement,
+            self._forge_set,
             self._forge_statement,
         ]
         while True:
@@ -102,7 +103,9 @@ class Adversary:
             try:
                 deed()
             except (PieBridgeError, IndexError):
-                continue  # there is nothing of that kind to be had now, or it was refused at the door
+                # There is nothing of that kind to be had now, or it was refused at the door.
+                self._domain.counts["adversary: not even taken"] += 1
+                continue
             self._domain.counts[f"adversary: {deed.__name__.strip('_').replace('_', ' ')}"] += 1
 
     # --- what was seen ---
@@ -207,7 +210,19 @@ class Adversary:
     def _hand_over(
         self, relay: SimulatedRelay, number: int, epoch: int, signatures: dict[int, bytes], entries: OutboxRange
     ) -> None:
+        if epoch not in relay.sets:
+            return  # nobody has told the world of this set yet
         signers = relay.sets[epoch].endorsers
+        self._hand_over_by(relay, number, signers, signatures, entries)
+
+    def _hand_over_by(
+        self,
+        relay: SimulatedRelay,
+        number: int,
+        signers: EndorsementSet,
+        signatures: dict[int, bytes],
+        entries: OutboxRange,
+    ) -> None:
         members = sorted(signatures)[: signers.threshold]
         quorum = Quorum(sum(1 << index for index in members), tuple(signatures[index] for index in members))
         envelope = u32(DOMAIN) + u32(relay.relay) + signers.encode() + encode_proof(signers, quorum) + entries.encode()
@@ -220,25 +235,51 @@ class Adversary:
         relay, number = self._some_relay(), self._some_hub()
         current = relay.view.validators.epoch
         epoch = self._dice.randint(max(1, current - 2), current) if self._dice.random() < 0.6 else current
-        if epoch not in relay.sets:
-            return
+        held = self._held_positions(relay, current)
+        members = relay.members_of(epoch)
+        if len(held & set(members)) >= 3 and self._is_accepted(relay, number, epoch):
+            return  # three of a set that counts: then nothing is promised
         entries = self._forged_entries(relay, number)
         head = entries.fold()
         digest = endorsement_digest(DOMAIN, relay.relay, number, epoch, head.number, head.value)
         signatures: dict[int, bytes] = {}
-        held = self._held_positions(relay, current)
-        for index, position in enumerate(relay.members_of(epoch)):
+        for index, position in enumerate(members):
             if position in held:
                 signatures[index] = sign_recoverable(digest, private_key(f"relay {relay.relay} {position} endorsement"))
         own = self._dice.choice([*signatures.values(), sign_recoverable(digest, private_key(_THIEF))])
+        true = sorted(signatures)
         for index in range(4):
             signatures.setdefault(index, own)
-        self._hand_over(relay, number, epoch, dict(self._dice.sample(sorted(signatures.items()), 3)), entries)
+        chosen = (true + [index for index in range(4) if index not in true])[:3]
+        self._hand_over(relay, number, epoch, {index: signatures[index] for index in chosen}, entries)
+
+    def _forge_set(self) -> None:
+        """Endorse in the name of a set of its own making."""
+        relay, number = self._some_relay(), self._some_hub()
+        names = sorted((f"{_THIEF} {position}" for position in range(4)), key=address)
+        signers = EndorsementSet(
+            relay.view.validators.epoch, EndorsementMethod.SIGNATURES, 3, 4, tuple(address(name) for name in names)
+        )
+        entries = self._forged_entries(relay, number)
+        head = entries.fold()
+        digest = endorsement_digest(DOMAIN, relay.relay, number, signers.epoch, head.number, head.value)
+        signatures = {index: sign_recoverable(digest, private_key(names[index])) for index in range(3)}
+        self._hand_over_by(relay, number, signers, signatures, entries)
+
+    def _is_accepted(self, relay: SimulatedRelay, number: int, epoch: int) -> bool:
+        """Whether a hub accepts a set now, or did a moment ago."""
+        site = self._domain.sites[number]
+        if epoch not in relay.sets:
+            return True
+        set_hash = relay.sets[epoch].endorsers.set_hash(DOMAIN, relay.relay)
+        return any(
+            set_hash in site.hub.sets_in_overlap(Execution(made.state, made.block.number, made.block.timestamp), relay.relay)
+            for made in site.chain.made[-6:]
+        )
 
     def _held_positions(self, relay: SimulatedRelay, current: int) -> set[int]:
-        """Validators whose keys it has: all that have left, and the oldest that has not."""
-        first = relay.members_of(current)[0]
-        return set(range(first + 1))
+        """Validators whose keys it has: all that have left, and the two oldest of those that have not."""
+        return set(range(relay.members_of(current)[0] + 2))
 
     def _forged_entries(self, relay: SimulatedRelay, number: int) -> OutboxRange:
         source = self._dice.choice([other for other in self._domain.sites if other != number])

@@ -11,16 +11,30 @@ class StalledError(Exception):
     """Nobody has anything to do and no timer is set, but the simulation has not ended."""
 
 
+class LivelockError(Exception):
+    """Somebody works without a pause: time stands still."""
+
+
+_ROUNDS_MAX = 20_000
+"""Rounds of the loop at one instant; a busy instant takes some hundreds."""
+
+
 class _Jump:
     """Stands where a loop has its selector: nothing ever comes from outside, so waiting is jumping."""
 
     def __init__(self, loop: "VirtualLoop") -> None:
         self._loop = loop
+        self._rounds = 0
 
     def select(self, timeout: float | None) -> list[Any]:
         if timeout is None:
             raise StalledError("every task waits for another one")
-        self._loop.now += timeout
+        if timeout > 0:
+            self._loop.now += timeout
+            self._rounds = 0
+        self._rounds += 1
+        if self._rounds > _ROUNDS_MAX:
+            raise LivelockError(f"time stands still at {self._loop.now:.3f} s")
         return []
 
     def close(self) -> None:
@@ -55,7 +69,9 @@ def run(main: Coroutine[Any, Any, _T], loop: VirtualLoop) -> _T:
         left = asyncio.all_tasks(loop)
         for task in left:
             task.cancel()
-        if left:
-            loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
-        loop.run_until_complete(loop.shutdown_asyncgens())
-        loop.close()
+        try:
+            if left:
+                loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+            loop.run_until_complete(loop.shutdown_asyncgens())
+        finally:
+            loop.close()

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import logging
 import random
+import traceback
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -323,6 +324,14 @@ def _raise_failures(tasks: Sequence["asyncio.Future[Any]"]) -> None:
             raise error
 
 
+def _told(error: BaseException) -> str:
+    """Return what an error says, with the place where it was raised."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    places = traceback.extract_tb(error.__traceback__)
+    return f"{error!r} at {places[-1].filename.rsplit('/', 1)[-1]}:{places[-1].lineno}" if places else repr(error)
+
+
 def simulate(seed: int, plan: Plan | None = None) -> Outcome:
     """Run one simulation from its seed."""
     logging.disable(logging.CRITICAL)
@@ -336,7 +345,10 @@ def simulate(seed: int, plan: Plan | None = None) -> Outcome:
             domain.append(Domain(plan or make_plan(seed), loop))
             return await domain[0].run()
 
-        findings = clock.run(main(), loop)
+        try:
+            findings = clock.run(main(), loop)
+        except Exception as error:  # whatever part of the product fails in a way it does not know: that is a finding
+            findings = (Finding("crash", type(error).__name__, _told(error)),)
         counts = {name: count for name, count in sorted(domain[0].counts.items()) if count}
         return Outcome(seed, domain[0].digest(), counts, findings, loop.now)
     finally:

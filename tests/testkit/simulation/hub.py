@@ -240,11 +240,8 @@ class Hub:
         verify_envelope(envelope, self.registration, self._accepted_sets(execution, envelope.relay))
 
     def _accepted_sets(self, execution: Execution, relay: int) -> list[bytes]:
-        """Return the hashes of the sets that count now."""
-        accepted = [self._word(execution, _CURRENT_SET, relay).to_bytes(32, "big")]
-        if execution.time_seconds < self._word(execution, _OVERLAP_UNTIL, relay):
-            accepted.append(self._word(execution, _PREVIOUS_SET, relay).to_bytes(32, "big"))
-        return accepted
+        """Return the hashes of the sets that are accepted now."""
+        return self.sets_in_overlap(execution, relay)
 
     def _take_packet(
         self, execution: Execution, batch: _Batch, identifier: bytes, header: Header, body: bytes | None
@@ -437,6 +434,13 @@ class Hub:
         self._set_word(execution, _PREVIOUS_SET, relay, current if overlap_seconds else 0)
         self._set_word(execution, _CURRENT_SET, relay, int.from_bytes(set_hash, "big"))
         self._set_word(execution, _OVERLAP_UNTIL, relay, execution.time_seconds + overlap_seconds)
+
+    def sets_in_overlap(self, execution: Execution, relay: int) -> list[bytes]:
+        """Return the hashes of the sets that count by this chain's own rules: the current one, and for a while another."""
+        words = [self._word(execution, _CURRENT_SET, relay)]
+        if execution.time_seconds < self._word(execution, _OVERLAP_UNTIL, relay):
+            words.append(self._word(execution, _PREVIOUS_SET, relay))
+        return [word.to_bytes(32, "big") for word in words]
 
     def current_set(self, execution: Execution, relay: int) -> int:
         """Return the hash of the set that counts now, as a number."""
