@@ -4,6 +4,8 @@ One network for all tests of this file, which therefore each leave it whole. `CA
 """
 
 import asyncio
+import base64
+import contextlib
 import os
 import random
 import signal
@@ -18,17 +20,20 @@ import pytest
 from piebridge.abci.embedded.engine import EmbeddedEngine
 from piebridge.cli import network_file, processes
 from piebridge.cli.local_network.plan import Engine, ParachainKind
+from piebridge.cometbft.json_format import header_from_json
 from piebridge.evm_chain.app import EvmApplication
 from piebridge.evm_chain.store import MemoryStore
 from piebridge.failpoints import ABCI, EXIT_STATUS, RELAY, VARIABLE
+from piebridge.protocol_stack.commitment import endorsed_head_key
 from piebridge.protocol_stack.endorsement import EndorsementAnswer
+from piebridge.protocol_stack.transport.outbox import OutboxHead
 from piebridge.relay.app.application import RelayApplication
 from piebridge.relay.app.state import MemoryBackend
 from testkit.campaign.processes_of_network import CampaignNetwork, start_network
 from testkit.campaign.scene import Scene, scene
 from testkit.cometbft_chains import Node, assert_same_state, caught_up, genesis_of, replay, within
 from testkit.command_line import CommandLine, processes_that_mention
-from testkit.light_proxy import Json, altering_rpc
+from testkit.light_proxy import Json, altering_rpc, light_proxy
 from testkit.toolchain import require_tool
 
 pytestmark = [pytest.mark.real_chain, pytest.mark.slow]
@@ -96,6 +101,37 @@ def test_keys_and_sockets_are_their_owners_only(network: CampaignNetwork) -> Non
         assert home.stat().st_mode & 0o077 == 0
         for name in ("abci.sock", "config/priv_validator_key.json", "config/node_key.json"):
             assert (home / name).stat().st_mode & 0o077 == 0, name
+
+
+def test_everything_listens_on_this_machine_only(network: CampaignNetwork) -> None:
+    own = {entry.pid for entry in network.network.processes}
+    nodes = {child for pid in own for child in children_of(pid)}
+    assert len(nodes) == 6, "a CometBFT node for each validator"
+    addresses = listening_addresses(own | nodes)
+    assert len(addresses) >= 6 * 2 + 2 + 2, "RPC and P2P of each node, eth_* of each chain, status of each gateway"
+    assert set(addresses) == {"0100007F"}
+
+
+async def test_cometbfts_light_client_verifies_what_the_relay_chain_endorses(
+    network: CampaignNetwork, seed: int, tmp_path: Path
+) -> None:
+    """From another program's view: headers of four validators, and a proof that came through the ABCI socket."""
+    (relay,) = network.network.relay_chains
+    urls = [validator.rpc_url for validator in relay.validators]
+    async with scene(network, seed) as begun, relay_nodes(network) as nodes:
+        await begun.traffic.send(PACKETS)
+        begun.in_flight.append(len(await begun.work()))
+        await begun.check_all()
+        trusted = bytes.fromhex(relay.trusted_hash[2:])
+        async with light_proxy(tmp_path, relay.chain_id, urls[0], urls[1:3], relay.trusted_height, trusted) as client:
+            height = await nodes[0].height()
+            assert height is not None
+            for number in range(2, height):
+                header = (await client.ask("commit", height=str(number)))["signed_header"]["header"]
+                assert header_from_json(header) == await nodes[3].header(number)
+            key = endorsed_head_key(network.network.chains[0].registration)
+            answer = (await client.ask("abci_query", path="/store/endorsed/key", data=key.hex()))["response"]
+            assert OutboxHead.decode(base64.b64decode(answer["value"])).number > 0
 
 
 async def test_packets_go_on_with_one_validator_down_whichever_it_is(network: CampaignNetwork, seed: int) -> None:
@@ -216,8 +252,6 @@ async def test_validators_that_lie_about_their_signature_are_outvoted(network: C
 
 
 def spoiled(value: str) -> str:
-    import base64
-
     answer = EndorsementAnswer.decode(base64.b64decode(value))
     wrong = bytes([answer.value[0] ^ 1]) + answer.value[1:]
     return base64.b64encode(
@@ -293,6 +327,17 @@ async def test_the_embedded_engine_makes_the_same_blocks_of_an_evm_chain(network
         assert head.header.number >= 3
         assert head.cometbft_height == height
         engine.close()
+
+
+def listening_addresses(pids: set[int]) -> list[str]:
+    """Addresses, as the kernel writes them, on which processes listen for TCP."""
+    inodes = set()
+    for pid in pids:
+        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                inodes.add(os.readlink(descriptor))
+    rows = [row.split() for table in ("tcp", "tcp6") for row in Path(f"/proc/net/{table}").read_text().splitlines()[1:]]
+    return [row[1].split(":")[0] for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in inodes]
 
 
 def children_of(pid: int) -> list[int]:

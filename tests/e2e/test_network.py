@@ -285,8 +285,11 @@ def start_up(line: CommandLine) -> "subprocess.Popen[bytes]":
 
 
 def _up_in_the_foreground(line: CommandLine, log: IO[bytes]) -> "subprocess.Popen[bytes]":
+    # Tests that run in the background of a script are told to ignore SIGINT, and their children inherit that.
+    heeding_interrupts = ["env", "--default-signal=INT"]
+    wanted = command("network", "up", "--dir", line.network_folder, "--port-base", free_port_base())
     return subprocess.Popen(
-        command("network", "up", "--dir", line.network_folder, "--port-base", free_port_base()),
+        [*heeding_interrupts, *wanted],
         cwd=line.folder,
         env={**os.environ, **processes.own_environment(), "PYTHONFAULTHANDLER": "1"},
         stdin=subprocess.DEVNULL,
@@ -303,6 +306,7 @@ def ended(line: CommandLine, process: "subprocess.Popen[bytes]") -> int:
     except subprocess.TimeoutExpired:
         process.send_signal(signal.SIGABRT)
         process.wait(10)
+        processes.stop(journal.running_in(line.network_folder))
         raise AssertionError((line.folder / "up.log").read_text()) from None
 
 

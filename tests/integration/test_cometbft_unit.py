@@ -41,7 +41,7 @@ def settings() -> NodeSettings:
     return NodeSettings("node", port, port + 1, block_interval_seconds=0.05)
 
 
-def unit(home: Path, application: Application, program: Path, seconds: float = 30.0) -> CometBftUnit:
+def unit(home: Path, application: Application, program: Path, seconds: float | None = 30.0) -> CometBftUnit:
     genesis = build_genesis("unit-1", time.time_ns(), [KEY.public_key], {})
     document = home / "config" / "genesis.json"
     if document.exists():

@@ -1,7 +1,6 @@
 """The table of planted bugs. ``make soak CAMPAIGN=planted-bugs`` looks for each of them from seed 0 on."""
 
 import random
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -196,7 +195,7 @@ def _any_three_signatures(self: Hub, execution: _Any, envelope: _Any) -> None:
 
 
 def _set_of_the_envelope(original: _Any, self: Hub, execution: _Any, relay: int) -> list[bytes]:
-    return _Everything()  # type: ignore[return-value]
+    return _Everything()
 
 
 class _Everything(list[bytes]):
@@ -282,17 +281,17 @@ VERIFICATION = (
 
 
 def _has_ended_bound_only(original: _Any, self: Hub, execution: _Any, header: _Any, sequence: int) -> bool:
-    return bool(header.lane.relay) and original(self, execution, header, sequence)
+    return bool(header.lane.relay and original(self, execution, header, sequence))
 
 
 def _has_ended_free_only(original: _Any, self: Hub, execution: _Any, header: _Any, sequence: int) -> bool:
-    return not header.lane.relay and original(self, execution, header, sequence)
+    return bool(not header.lane.relay and original(self, execution, header, sequence))
 
 
 def _gaps_allowed(self: Hub, execution: _Any, header: _Any) -> bool:
     lane = header.lane
     slot = commitment.receive_lane_slot(self.domain, lane.source, lane.relay, lane.channel)
-    return header.transport.sequence > execution.load(self.address, slot)
+    return int(header.transport.sequence) > int(execution.load(self.address, slot))
 
 
 def _failure_blocks(original: _Any, self: Hub, execution: _Any, batch: _Any, header: _Any, *rest: _Any) -> None:
@@ -332,7 +331,7 @@ def _only_free_receipts(original: _Any, self: Hub, execution: _Any, batch: _Any)
 
 
 def _anything_is_owed(self: Hub, execution: _Any, slot: bytes, packet: _Any) -> bool:
-    return execution.load(self.address, slot) > 1
+    return int(execution.load(self.address, slot)) > 1
 
 
 HUB = (

@@ -42,6 +42,8 @@ MUST_HAPPEN = (
     "adversary: forge endorsement",
     "adversary: forge set",
     "adversary: forge statement",
+    "adversary: prove status",
+    "adversary: range in pieces",
     "executed",
     "aborted",
 )

@@ -4,6 +4,7 @@ from piebridge.cli.local_network.plan import ParachainKind
 from soak import (
     broker_faults,
     cometbft_decoders,
+    faults,
     gateway_kills,
     many_gateways,
     patricia_proofs,
@@ -11,6 +12,7 @@ from soak import (
     simulation,
 )
 from soak.campaign import Campaign
+from testkit.faults import damage
 
 CAMPAIGNS: tuple[Campaign, ...] = (
     Campaign(
@@ -45,6 +47,41 @@ CAMPAIGNS: tuple[Campaign, ...] = (
             tested_by="tests/e2e/test_many_gateways.py",
         )
         for kind in ParachainKind
+    ),
+    Campaign(
+        "deaths-at-failpoints",
+        "a process that ends between two lasting steps loses or doubles a packet, or a chain changes a block",
+        faults.deaths_at_failpoints,
+        counted=("deaths", "points", "packets"),
+        tested_by="tests/e2e/test_death_sweeps.py",
+    ),
+    Campaign(
+        "deaths-at-system-calls",
+        "a process that is killed at a write or a sync loses or doubles a packet, or a chain changes a block",
+        faults.deaths_at_system_calls,
+        counted=("deaths", "packets"),
+        tested_by="tests/e2e/test_death_sweeps.py",
+    ),
+    Campaign(
+        "machines",
+        "a full disk or a cut cable loses or doubles a packet, or a process does not say why it has stopped",
+        faults.machines,
+        counted=("full disks", "cuts", "dropped", "packets"),
+        tested_by="tests/e2e/test_machine_faults.py",
+    ),
+    Campaign(
+        "damaged-stores",
+        "a store whose bits have flipped is believed, or refused by an undeclared error",
+        faults.damaged_stores,
+        counted=tuple(f"{store}: true" for store in damage.STORES),
+        tested_by="tests/integration/test_damaged_stores.py",
+    ),
+    Campaign(
+        "reorganisations",
+        "something of a block that is reorganised away takes effect, or a transaction of ours is lost with it",
+        faults.reorganised_chains,
+        counted=("reorganisations", "transfers lost", "transfers kept", "executed"),
+        tested_by="tests/e2e/test_reorganisations.py",
     ),
     Campaign(
         "merkle-patricia-proofs",

@@ -71,6 +71,12 @@ _COMETBFT = "With --engine cometbft"
 P2pPortOption = Annotated[
     int | None, typer.Option("--p2p-port", help="Port for the other validators' nodes.", rich_help_panel=_COMETBFT)
 ]
+P2pHostOption = Annotated[
+    str | None,
+    typer.Option(
+        "--p2p-host", help="Address to listen on for the other validators. Default: --host.", rich_help_panel=_COMETBFT
+    ),
+]
 P2pKeyOption = Annotated[
     Path | None,
     typer.Option("--p2p-key", help="Keystore with the node's identity.", rich_help_panel=_COMETBFT),
@@ -117,6 +123,7 @@ def run_evm(
     engine: EngineOption = Engine.EMBEDDED,
     host: HostOption = "127.0.0.1",
     p2p_port: P2pPortOption = None,
+    p2p_host: P2pHostOption = None,
     p2p_key: P2pKeyOption = None,
     peer: PeerOption = None,
     timing: TimingOption = Timing.LOCAL,
@@ -127,7 +134,9 @@ def run_evm(
 ) -> None:
     """Run an EVM chain on ABCI: the eth_* JSON-RPC of an Ethereum node, blocks with CometBFT's finality."""
     document = _read_genesis(genesis or home / "config" / "genesis.json")
-    node = _Node(engine, host, block_interval, empty_block_interval, p2p_port, p2p_key, tuple(peer or ()), timing)
+    node = _Node(
+        engine, host, block_interval, empty_block_interval, p2p_port, p2p_host, p2p_key, tuple(peer or ()), timing
+    )
     node.check(validator_key)
     secret = passphrase.read(passphrase_file, passphrase_fd, prompt="Passphrase of the validator keys")
     keys = _validator_keys(validator_key, secret, dev=dev)
@@ -177,6 +186,7 @@ def run_relay(
     engine: EngineOption = Engine.EMBEDDED,
     host: HostOption = "127.0.0.1",
     p2p_port: P2pPortOption = None,
+    p2p_host: P2pHostOption = None,
     p2p_key: P2pKeyOption = None,
     peer: PeerOption = None,
     timing: TimingOption = Timing.LOCAL,
@@ -187,7 +197,9 @@ def run_relay(
 ) -> None:
     """Run a relay chain: it verifies packets of its domain and endorses them."""
     document = _read_genesis(genesis or home / "config" / "genesis.json")
-    node = _Node(engine, host, block_interval, empty_block_interval, p2p_port, p2p_key, tuple(peer or ()), timing)
+    node = _Node(
+        engine, host, block_interval, empty_block_interval, p2p_port, p2p_host, p2p_key, tuple(peer or ()), timing
+    )
     node.check(validator_key)
     secret = passphrase.read(passphrase_file, passphrase_fd, prompt="Passphrase of the validator and endorsement keys")
     keys = _validator_keys(validator_key, secret, dev=dev)
@@ -249,6 +261,7 @@ class _Node:
     block_interval: float
     empty_block_interval: float
     p2p_port: int | None
+    p2p_host: str | None
     p2p_key: Path | None
     peers: tuple[str, ...]
     timing: Timing
@@ -260,7 +273,12 @@ class _Node:
             ConfigurationError: names the option.
         """
         if self.engine is Engine.EMBEDDED:
-            given = {"--p2p-port": self.p2p_port, "--p2p-key": self.p2p_key, "--peer": self.peers}
+            given = {
+                "--p2p-port": self.p2p_port,
+                "--p2p-host": self.p2p_host,
+                "--p2p-key": self.p2p_key,
+                "--peer": self.peers,
+            }
             for option, value in given.items():
                 if value:
                     raise ConfigurationError(f"{option} belongs to --engine cometbft; the embedded engine has no peers")
@@ -294,7 +312,7 @@ class _Node:
             p2p_port=self.p2p_port,
             peers=tuple(config.Peer.parse(peer) for peer in self.peers),
             rpc_host=self.host,
-            p2p_host=self.host,
+            p2p_host=self.p2p_host or self.host,
             block_interval_seconds=self.block_interval,
             create_empty_blocks_interval_seconds=self.empty_block_interval,
             timing=config.Timing(self.timing.value),

@@ -25,7 +25,7 @@ LOGGER = b"\x70" * 20
 SPINNER = b"\x71" * 20
 """Loops until its gas is used up."""
 TURN_SECONDS_MAX = 0.5
-"""Longest time for which anything may keep the event loop from its other users; generous, for busy machines."""
+"""Most processor time that anything may take of the event loop at a stretch."""
 
 
 ANSWER_SECONDS_MAX = 5.0
@@ -72,7 +72,10 @@ async def served() -> AsyncIterator[Served]:
 
 
 class Watchdog:
-    """Measures for how long the event loop was ever held up."""
+    """Measures how much processor time the thread of the event loop ever took between two turns of it.
+
+    Not the time on the wall: other programs of a busy machine are not what is tested.
+    """
 
     def __init__(self) -> None:
         self.longest_seconds = 0.0
@@ -80,9 +83,9 @@ class Watchdog:
 
     async def _watch(self) -> None:
         while True:
-            before = time.monotonic()
-            await asyncio.sleep(0.005)
-            self.longest_seconds = max(self.longest_seconds, time.monotonic() - before - 0.005)
+            before = time.thread_time()
+            await asyncio.sleep(0.002)
+            self.longest_seconds = max(self.longest_seconds, time.thread_time() - before)
 
     async def end(self) -> None:
         self._task.cancel()
@@ -213,6 +216,7 @@ async def subscribe(socket: aiohttp.ClientWebSocketResponse, count: int, kind: o
     return given
 
 
+@pytest.mark.slow
 async def test_a_hundred_thousand_subscriptions_are_refused_and_blocks_go_on(served: Served) -> None:
     """Each costs the event loop of the engine something at every block."""
     wanted = {"address": ["0x" + "11" * 20] * 10, "topics": [["0x" + "22" * 32] * 10]}

@@ -26,9 +26,9 @@ RECOVERY_SECONDS = 30.0
 """Longest time from the end of a fault until every packet sent before it has come to its end."""
 COMMITTED = 2
 RELAY = 1
-BURST = 4
+BURST = 3
 """Transfers sent at once in each direction."""
-PAUSE_SECONDS = 0.4
+PAUSE_SECONDS = 0.7
 """Time between two bursts."""
 WORK_SECONDS = 30.0
 """How long a fault waits for tasks under way before the campaign fails."""

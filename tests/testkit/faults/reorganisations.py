@@ -17,6 +17,7 @@ STAGES = ("sent", "final", "received", "home")
 block of the destination; its receipt in the newest block of the source."""
 SETTLE_SECONDS = 90.0
 _STAGE_SECONDS = 30.0
+"""How long a packet may take to its next stage, apart from the blocks that make others final."""
 _POLL_SECONDS = 0.05
 
 
@@ -48,8 +49,16 @@ class Reorganised:
 class Reorganisations:
     """A walk over stages and depths with one transfer after the other."""
 
-    def __init__(self, source: Parachain, destination: Parachain, depth: int, randomness: random.Random) -> None:
+    def __init__(
+        self,
+        source: Parachain,
+        destination: Parachain,
+        depth: int,
+        block_time_seconds: float,
+        randomness: random.Random,
+    ) -> None:
         """Reorganise two chains of a finality depth."""
+        self._stage_seconds = _STAGE_SECONDS + 3 * depth * block_time_seconds
         self._source, self._destination, self._depth = source, destination, depth
         self._random = randomness
         self.done = Reorganised()
@@ -65,7 +74,7 @@ class Reorganisations:
         try:
             for number in range(rounds):
                 await self._round(STAGES[number % len(STAGES)], 1 + number * 7 % (self._depth - 1))
-            await eventually(self._is_settled, timeout_seconds=SETTLE_SECONDS)
+            await eventually(self._is_settled, timeout_seconds=SETTLE_SECONDS + self._stage_seconds)
             await asyncio.sleep(1)
             assert await self._is_settled(), "something arrived twice"
         finally:
@@ -84,9 +93,9 @@ class Reorganisations:
         if stage == "final":
             await self._mined(self._source, self._depth - 1)
         elif stage == "received":
-            await eventually(lambda: self._has_arrived(arrived + 1), timeout_seconds=_STAGE_SECONDS)
+            await eventually(lambda: self._has_arrived(arrived + 1), timeout_seconds=self._stage_seconds)
         elif stage == "home":
-            await eventually(lambda: self._is_home(left + 1), timeout_seconds=_STAGE_SECONDS)
+            await eventually(lambda: self._is_home(left + 1), timeout_seconds=self._stage_seconds)
         await self._reorganise(chain, depth)
         self.done.stages[stage] += 1
         if stage in ("sent", "final"):
@@ -145,10 +154,12 @@ class Reorganisations:
         async def reached() -> bool:
             return int(str(await chain.client.call("eth_blockNumber", [])), 16) >= head + blocks
 
-        await eventually(reached, timeout_seconds=_STAGE_SECONDS)
+        await eventually(reached, timeout_seconds=self._stage_seconds)
 
 
-async def reorganisations(directory: Path, seed: int, *, rounds: int, depth: int) -> Reorganised:
+async def reorganisations(
+    directory: Path, seed: int, *, rounds: int, depth: int, block_time_seconds: float = 0.25
+) -> Reorganised:
     """Start two anvil chains with notaries and a gateway, and reorganise them.
 
     Args:
@@ -156,13 +167,15 @@ async def reorganisations(directory: Path, seed: int, *, rounds: int, depth: int
         seed: what is drawn follows from it.
         rounds: reorganisations.
         depth: finality depth; reorganisations replace fewer blocks.
+        block_time_seconds: pause between two blocks.
     """
-    async with notary_network(directory, depth=depth, block_time_seconds=0.25) as setting:
+    async with notary_network(directory, depth=depth, block_time_seconds=block_time_seconds) as setting:
         gateway = Gateway(replace(setting.network.gateway_config(directory / "gateway"), poll_seconds=0.3))
         await gateway.start()
         try:
             chains = setting.network.chains
-            walk = Reorganisations(chains[1], chains[2], depth, random.Random(f"{seed}/reorganisations"))
+            randomness = random.Random(f"{seed}/reorganisations")
+            walk = Reorganisations(chains[1], chains[2], depth, block_time_seconds, randomness)
             done = await walk.run(rounds)
         finally:
             await gateway.stop()

@@ -7,10 +7,9 @@ one validator of each relay chain that is still there, of one notary, and of a g
 """
 
 import asyncio
-import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from piebridge.chains.evm.hub import receive_range_data, settle_data
 from piebridge.crypto.errors import PieBridgeError
@@ -19,7 +18,8 @@ from piebridge.crypto.quorum import Quorum
 from piebridge.crypto.signature import sign_recoverable
 from piebridge.protocol_stack import commitment
 from piebridge.protocol_stack.authentication import NotaryAuthentication
-from piebridge.protocol_stack.codec import u32, u64
+from piebridge.protocol_stack.codec import Reader, u32, u64
+from piebridge.protocol_stack.commitment import SlotBase
 from piebridge.protocol_stack.endorsement import EndorsementAnswer, EndorsementMethod, EndorsementSet, encode_proof
 from piebridge.protocol_stack.header import (
     FLAG_RECEIPT_WANTED,
@@ -33,7 +33,7 @@ from piebridge.protocol_stack.header import (
 from piebridge.protocol_stack.notary_statement import NotaryStatement, SlotValue
 from piebridge.protocol_stack.packet import Packet, packets_hash
 from piebridge.protocol_stack.receipts import Receipt, ReceiptBatch, ReceiptCode, ReceiptHome
-from piebridge.protocol_stack.relay_messages import HubRange, RelayTransaction
+from piebridge.protocol_stack.relay_messages import HubRange, HubSlots, RelayTransaction, SlotName, TransactionKind
 from piebridge.protocol_stack.relay_queries import OutboxEntriesQuery
 from piebridge.protocol_stack.signing import endorsement_digest
 from piebridge.protocol_stack.transaction.atp import ATP
@@ -49,19 +49,29 @@ from piebridge.protocol_stack.transport.outbox import (
     ReceiptHomeEntry,
     ReceiptsEntry,
     VerdictsEntry,
+    open_hub_outbox,
+    read_entry,
 )
 from piebridge.protocol_stack.verdicts import OriginVerdict, Verdict, VerdictList
 from piebridge.protocol_stack.verification.base import Method
-from testkit.simulation.applications import TOKEN
+from testkit.simulation.applications import LEDGER_CHANNEL, TOKEN
 from testkit.simulation.keys import DOMAIN, address, private_key
-from testkit.simulation.parachain import Execution, SimulatedAccount
+from testkit.simulation.parachain import Execution, Made, SimulatedAccount
 from testkit.simulation.relay import SimulatedRelay
 
 if TYPE_CHECKING:
+    import random
+
     from testkit.simulation.domain import Domain
+
+_T = TypeVar("_T")
 
 _MEAN_SECONDS = 1.2
 _THIEF = "mallory"
+
+
+class NothingThereError(Exception):
+    """There is nothing yet that the adversary could use."""
 
 
 class Adversary:
@@ -96,13 +106,16 @@ class Adversary:
             self._forge_endorsement,
             self._forge_set,
             self._forge_statement,
+            self._prove_status,
+            self._prove_status,
+            self._range_in_pieces,
         ]
         while True:
             await asyncio.sleep(self._dice.expovariate(1 / _MEAN_SECONDS))
             deed = self._dice.choice(deeds)
             try:
                 deed()
-            except (PieBridgeError, IndexError):
+            except (PieBridgeError, NothingThereError):
                 # There is nothing of that kind to be had now, or it was refused at the door.
                 self._domain.counts["adversary: not even taken"] += 1
                 continue
@@ -113,33 +126,33 @@ class Adversary:
     def _repeat_to_hub(self) -> None:
         """Send a call again that somebody has made, however long ago."""
         number = self._some_hub()
-        self._send(number, self._dice.choice(self._hub_calls[number]))
+        self._send(number, self._one_of(self._hub_calls[number]))
 
     def _repeat_to_relay(self) -> None:
         """Send the very bytes of a transaction again, to its relay chain or to another one."""
-        seen = self._dice.choice(list(self._transactions.values()))
-        self._some_relay().submit(self._dice.choice(seen))
+        seen = self._one_of(list(self._transactions.values()))
+        self._some_relay().submit(self._one_of(seen))
 
     def _repeat_body_to_relay(self) -> None:
         """Send what somebody else has sent under a name of its own."""
         relay = self._some_relay()
-        seen = self._dice.choice(self._transactions[relay.relay])
+        seen = self._one_of(self._transactions[relay.relay])
         body = RelayTransaction.decode(seen)
         self._submit(relay, body.kind, body.body)
 
     def _to_another_hub(self) -> None:
         """Give an envelope to a hub that it is not for."""
         number = self._some_hub()
-        self._send(self._some_hub(), self._dice.choice(self._hub_calls[number]))
+        self._send(self._some_hub(), self._one_of(self._hub_calls[number]))
 
     def _changed_bytes(self) -> None:
         """Change one byte of a call or of a transaction."""
         if self._dice.random() < 0.5:
             number = self._some_hub()
-            self._send(number, self._changed(self._dice.choice(self._hub_calls[number])))
+            self._send(number, self._changed(self._one_of(self._hub_calls[number])))
             return
         relay = self._some_relay()
-        seen = RelayTransaction.decode(self._dice.choice(self._transactions[relay.relay]))
+        seen = RelayTransaction.decode(self._one_of(self._transactions[relay.relay]))
         self._submit(relay, seen.kind, self._changed(seen.body))
 
     def _settle_again(self) -> None:
@@ -151,7 +164,7 @@ class Adversary:
             for entry in made.entries
             if entry.form == 1 and entry.relay
         ]
-        packet = self._dice.choice(packets)
+        packet = self._one_of(packets)
         nonce = int.from_bytes(packet[50:58], "big") if self._dice.random() < 0.7 else self._dice.randint(1, 9)
         self._send(number, settle_data(DOMAIN, int.from_bytes(packet[16:20], "big"), nonce, packet))
 
@@ -162,7 +175,7 @@ class Adversary:
         relay, number = self._some_relay(), self._some_hub()
         head = self._head(relay, number)
         first = self._dice.randint(1, head)
-        last = min(head, first + self._dice.choice((0, 0, 1, 5)))
+        last = min(head, first + self._one_of((0, 0, 1, 5)))
         self._deliver(relay, number, first, last, lambda entry: entry)
 
     def _without_bodies(self) -> None:
@@ -188,6 +201,82 @@ class Adversary:
                 changed = replace(message, range=replace(message.range, entries=bare))
                 self._submit(relay, transaction.kind, changed.encode())
                 return
+
+    def _prove_status(self) -> None:
+        """Show a relay chain what a hub really holds of packets on their way: early, late, as often as it likes."""
+        relay, number = self._some_relay(), self._some_hub()
+        source = self._one_of([other for other in self._domain.sites if other != number])
+        channel = self._one_of((0, LEDGER_CHANNEL))
+        names = {
+            SlotName(SlotBase.STATUS, commitment.status_key(DOMAIN, source, relay.relay, channel, 0)),
+            SlotName(SlotBase.STATUS, commitment.status_key(DOMAIN, 0, relay.relay, 0, 0)),
+            SlotName(SlotBase.SEEN, commitment.seen_key(DOMAIN, source, 0, 0)),
+            SlotName(SlotBase.RECEIPTS, commitment.receipts_key(DOMAIN, source, 0, 0, 0)),
+            SlotName(SlotBase.RECEIVE_LANE, commitment.lane_key(DOMAIN, source, 0, LEDGER_CHANNEL)),
+        }
+        chosen = sorted(self._dice.sample(sorted(names, key=lambda name: name.slot), 2), key=lambda name: name.slot)
+        statement = self._true_statement(number, [name.slot for name in chosen])
+        self._submit(relay, HubSlots.KIND, HubSlots(number, statement, tuple(chosen)).encode())
+
+    def _range_in_pieces(self) -> None:
+        """Show a relay chain a hub's outbox from anywhere on, any entries bare, without their bodies, or replaced."""
+        lies = self._dice.random() < 0.3
+        relay, number = self._some_relay(), self._some_hub()
+        site = self._domain.sites[number]
+        outbox = self._one_of((0, relay.relay))
+        final = self._final(number)
+        entries = [
+            entry
+            for made in site.chain.made[: final.block.number + 1]
+            for entry in made.entries
+            if entry.relay == outbox
+        ]
+        if not entries:
+            raise NothingThereError
+        maker = Maker(number)
+        first = self._dice.randint(1, len(entries))
+        head = OutboxHead(0, open_hub_outbox(number, site.hub.address, DOMAIN, outbox))
+        chosen: list[Entry] = []
+        start = head.value
+        for told in entries:
+            reader = Reader(told.height.to_bytes(8, "big") + bytes([told.form]) + told.content)
+            entry = read_entry(reader, maker)
+            if told.number == first:
+                start = head.value
+            head = head.append(told.height, entry.message_id(maker))
+            if told.number >= first:
+                shape = self._one_of(("whole", "whole", "bare", "header"))
+                if lies and self._dice.random() < 0.5:
+                    other = self._one_of([member for member in self._domain.sites if member != number])
+                    chosen.append(PacketEntry(told.height, self._forged_packet(number, other, outbox)))
+                    continue
+                bare = BareEntry(entry.height, entry.message_id(maker))
+                chosen.append(entry if shape == "whole" else bare if shape == "bare" else _without_body(entry))
+        statement = self._true_statement(number, [commitment.chain_slot(DOMAIN, outbox)])
+        message = HubRange(number, outbox, statement, OutboxRange(maker, first, start, tuple(chosen)))
+        self._submit(relay, HubRange.KIND, message.encode())
+
+    def _final(self, number: int) -> Made:
+        position = self._domain.registrations.index(number)
+        made = self._domain.sites[number].chain.made
+        depth = self._domain.plan.depth[position]
+        if len(made) <= depth:
+            raise NothingThereError
+        return made[len(made) - 1 - depth]
+
+    def _true_statement(self, number: int, wanted: list[bytes]) -> NotaryAuthentication:
+        """Return what honest notaries sign when they are asked; anybody may ask them."""
+        site, final = self._domain.sites[number], self._final(number)
+        statement = NotaryStatement(
+            site.hub.address,
+            final.block.number,
+            final.block.hash,
+            final.block.timestamp,
+            tuple(SlotValue(slot, final.state.get((site.hub.address, slot), 0).to_bytes(32, "big")) for slot in wanted),
+        )
+        digest = statement.digest(DOMAIN, number, self._domain.notary_set.epoch)
+        signatures = tuple(sign_recoverable(digest, private_key(f"notary-{index}")) for index in range(3))
+        return NotaryAuthentication(self._domain.notary_set, Quorum(0b0111, signatures), statement)
 
     def _deliver(
         self, relay: SimulatedRelay, number: int, first: int, last: int, change: Callable[[Entry], Entry]
@@ -246,7 +335,7 @@ class Adversary:
         for index, position in enumerate(members):
             if position in held:
                 signatures[index] = sign_recoverable(digest, private_key(f"relay {relay.relay} {position} endorsement"))
-        own = self._dice.choice([*signatures.values(), sign_recoverable(digest, private_key(_THIEF))])
+        own = self._one_of([*signatures.values(), sign_recoverable(digest, private_key(_THIEF))])
         true = sorted(signatures)
         for index in range(4):
             signatures.setdefault(index, own)
@@ -273,7 +362,8 @@ class Adversary:
             return True
         set_hash = relay.sets[epoch].endorsers.set_hash(DOMAIN, relay.relay)
         return any(
-            set_hash in site.hub.sets_in_overlap(Execution(made.state, made.block.number, made.block.timestamp), relay.relay)
+            set_hash
+            in site.hub.sets_in_overlap(Execution(made.state, made.block.number, made.block.timestamp), relay.relay)
             for made in site.chain.made[-6:]
         )
 
@@ -282,9 +372,9 @@ class Adversary:
         return set(range(relay.members_of(current)[0] + 2))
 
     def _forged_entries(self, relay: SimulatedRelay, number: int) -> OutboxRange:
-        source = self._dice.choice([other for other in self._domain.sites if other != number])
+        source = self._one_of([other for other in self._domain.sites if other != number])
         height = self._dice.randint(1, 50)
-        kind = self._dice.choice(("packet", "packet", "verdict", "receipt", "free packet"))
+        kind = self._one_of(("packet", "packet", "verdict", "receipt", "free packet"))
         entry: Entry
         nonce = self._dice.randint(1, 8)
         if kind == "packet":
@@ -303,7 +393,8 @@ class Adversary:
         else:
             packet = self._forged_packet(number, source, 0)
             entry = ReceiptHomeEntry(
-                height, ReceiptHome(packet.header, packet.body_hash, self._dice.choice((ReceiptCode.EXECUTED, ReceiptCode.FAILED)))
+                height,
+                ReceiptHome(packet.header, packet.body_hash, self._one_of((ReceiptCode.EXECUTED, ReceiptCode.FAILED))),
             )
         first = self._dice.randint(1, 30)
         return OutboxRange(RELAY_CHAIN, first, keccak256(b"a value"), (entry,))
@@ -312,7 +403,9 @@ class Adversary:
         body = (5_000).to_bytes(16, "big") + address("alice") + address(_THIEF)
         now = self._domain.chain_seconds(self._domain.sites[destination].chain.name)
         sequence = self._dice.randint(1, 40)
-        transport = TransportHeader(1, FLAG_RECEIPT_WANTED * (not relay), DOMAIN, source, destination, relay, 0, sequence)
+        transport = TransportHeader(
+            1, FLAG_RECEIPT_WANTED * (not relay), DOMAIN, source, destination, relay, 0, sequence
+        )
         if relay:
             transaction = TransactionHeader(
                 ATP, KIND_REQUEST, 0, 0, 1, source, sequence, now + 200, now + 100, handler_gas=120_000
@@ -326,14 +419,14 @@ class Adversary:
         """Prove to a relay chain an outbox that no hub has, with one notary's key and its own."""
         relay, source = self._some_relay(), self._some_hub()
         site = self._domain.sites[source]
-        other = self._dice.choice([number for number in self._domain.sites if number != source])
-        outbox = self._dice.choice((0, relay.relay))
+        other = self._one_of([number for number in self._domain.sites if number != source])
+        outbox = self._one_of((0, relay.relay))
         entry: Entry
         if self._dice.random() < 0.6:
             entry = PacketEntry(1, self._forged_packet(source, other, outbox))
         else:
             victim = self._some_packet_to(source)
-            code = self._dice.choice((ReceiptCode.FAILED, ReceiptCode.EXECUTED, ReceiptCode.EXPIRED))
+            code = self._one_of((ReceiptCode.FAILED, ReceiptCode.EXECUTED, ReceiptCode.EXPIRED))
             entry = ReceiptsEntry(1, ReceiptBatch(relay.relay, (Receipt(victim, code),)))
         maker = Maker(source)
         entries = OutboxRange(maker, self._dice.randint(1, 20), keccak256(b"a value"), (entry,))
@@ -349,7 +442,7 @@ class Adversary:
         notary_set = self._domain.notary_set
         digest = statement.digest(DOMAIN, source, notary_set.epoch)
         true = sign_recoverable(digest, private_key("notary-3"))
-        false = self._dice.choice((true, sign_recoverable(digest, private_key(_THIEF))))
+        false = self._one_of((true, sign_recoverable(digest, private_key(_THIEF))))
         quorum = Quorum(0b1110, (false, false, true))
         message = HubRange(source, outbox, NotaryAuthentication(notary_set, quorum, statement), entries)
         self._submit(relay, HubRange.KIND, message.encode())
@@ -362,21 +455,26 @@ class Adversary:
             for entry in made.entries
             if entry.form == 1 and int.from_bytes(entry.content[12:16], "big") == number
         ]
-        return self._dice.choice(sent)
+        return self._one_of(sent)
 
     # --- hands ---
 
+    def _one_of(self, choices: Sequence[_T]) -> _T:
+        if not choices:
+            raise NothingThereError
+        return self._dice.choice(choices)
+
     def _some_hub(self) -> int:
-        return self._dice.choice(list(self._domain.sites))
+        return self._one_of(list(self._domain.sites))
 
     def _some_relay(self) -> SimulatedRelay:
         up = [relay for relay in self._domain.relays.values() if relay.application is not None]
-        return self._dice.choice(up)
+        return self._one_of(up)
 
     def _head(self, relay: SimulatedRelay, number: int) -> int:
         head = relay.view.outbox_head(number)
         if head is None or not head.number:
-            raise IndexError("nothing was sent there yet")
+            raise NothingThereError
         return head.number
 
     def _changed(self, data: bytes) -> bytes:
@@ -396,7 +494,12 @@ class Adversary:
 
     def _submit(self, relay: SimulatedRelay, kind: int, body: bytes) -> None:
         transaction = RelayTransaction(
-            kind, DOMAIN, relay.relay, relay.height + 50, self._dice.getrandbits(64), body  # type: ignore[arg-type]
+            TransactionKind(kind),
+            DOMAIN,
+            relay.relay,
+            relay.height + 50,
+            self._dice.getrandbits(64),
+            body,
         )
         relay.submit(transaction.signed(lambda digest: sign_recoverable(digest, private_key(_THIEF))).encode())
 
@@ -405,5 +508,3 @@ def _without_body(entry: Entry) -> Entry:
     if isinstance(entry, PacketEntry):
         return HeaderEntry(entry.height, entry.packet.header, entry.packet.body_hash)
     return entry
-
-

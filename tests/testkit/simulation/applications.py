@@ -182,16 +182,25 @@ class Ledger:
     address: bytes
 
     def post(
-        self, execution: Execution, destination: int, value: int, relay: int, expiry: int, deadline: int, *, wanted: bool
+        self,
+        execution: Execution,
+        destination: int,
+        value: int,
+        relay: int,
+        expiry: int,
+        deadline: int,
+        *,
+        wanted: bool,
+        ordered: bool = True,
     ) -> bytes:
-        """Write a value down at another chain, behind all that were sent before; return the packet's id."""
+        """Write a value down at another chain, behind all that were sent before if ordered; return the packet's id."""
         return self.hub.send(
             execution,
             LEDGER,
             destination,
             value.to_bytes(8, "big"),
             relay=relay,
-            channel=LEDGER_CHANNEL,
+            channel=LEDGER_CHANNEL if ordered else 0,
             receipt_wanted=wanted,
             expiry=expiry,
             deadline=deadline,
@@ -211,4 +220,3 @@ class Ledger:
 
     def on_receipt(self, execution: Execution, packet_id: bytes, header: Header, code: int, returned: bytes) -> None:
         raise RevertError("NotUnderstood")
-

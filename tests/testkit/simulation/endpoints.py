@@ -226,7 +226,10 @@ class SimulatedParachainEndpoint:
         made = self.node.made()[-1] if block_number is None else self._made(block_number)
         values = [made.state.get((self.hub_address, slot), 0) for slot in slots]
         if self.node.forges:
-            values = [int.from_bytes(keccak256(b"forged" + slot), "big") if value else 0 for slot, value in zip(slots, values, strict=True)]
+            values = [
+                int.from_bytes(keccak256(b"forged" + slot), "big") if value else 0
+                for slot, value in zip(slots, values, strict=True)
+            ]
         return [value.to_bytes(32, "big") for value in values]
 
 

@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from piebridge.crypto.errors import ChainError
+from piebridge.protocol_stack.governor_relay_bodies import ValidatorSet
+from testkit.simulation.hub import Hub
 from testkit.simulation.parachain import Execution
 from testkit.simulation.plan import FAULT_SECONDS_NEVER
 
@@ -24,6 +26,8 @@ class Faults:
         self._domain = domain
         self._dice = domain.dice("faults")
         self._changing = asyncio.Lock()
+        self._told: dict[tuple[int, int], int] = {}
+        """Newest set epoch that was told to a hub of a relay chain."""
         if domain.plan.liar >= 0:
             lie = self._dice.choice(LIES)
             for relay in domain.relays.values():
@@ -45,7 +49,7 @@ class Faults:
             (plan.notary_down, self._stop_notary),
         ]
         return [
-            self._repeat(mean, kind, self._domain.dice(kind.__name__))  # type: ignore[attr-defined]
+            self._repeat(mean, kind, self._domain.dice(kind.__name__))
             for mean, kind in kinds
             if mean < FAULT_SECONDS_NEVER
         ]
@@ -105,7 +109,11 @@ class Faults:
         """Cut one process off from some others."""
         domain = self._domain
         client = dice.choice([*(gateway.name for gateway in domain.gateways), *(item.name for item in domain.notaries)])
-        servers = [name for name in (*domain.nodes, *(relay.name for relay in domain.relays.values())) if client in name or name.startswith("relay")]
+        servers = [
+            name
+            for name in (*domain.nodes, *(relay.name for relay in domain.relays.values()))
+            if client in name or name.startswith("relay")
+        ]
         servers += [notary.name for notary in domain.notaries]
         cut = {(client, server) for server in servers if dice.random() < 0.5}
         domain.network.partitions |= cut
@@ -123,7 +131,7 @@ class Faults:
             relay.crash()
         else:
             relay.crash_at = dice.choice(("before", "executed", "decided", "committed"))
-            while relay.crash_at:  # until a block is made
+            while relay.crash_at:  # noqa: ASYNC110 - until a block is made
                 await asyncio.sleep(0.5)
         self._domain.counts["relay chains crashed"] += 1
         await asyncio.sleep(dice.uniform(0.5, 10))
@@ -161,7 +169,7 @@ class Faults:
             await asyncio.sleep(dice.uniform(0, 15))
             self._tell_hubs(relay.relay, OVERLAP_SECONDS if dice.random() < 0.7 else 0)
 
-    async def _change_relay(self, number: int, validators: Any) -> bool:
+    async def _change_relay(self, number: int, validators: ValidatorSet) -> bool:
         relay = self._domain.relays[number]
         for _ in range(20):
             if relay.application is not None and relay.view.validators.epoch >= validators.epoch:
@@ -186,14 +194,10 @@ class Faults:
                 continue
             self._told[registration, number] = epoch
 
-            def change(execution: Execution, hub: Any = site.hub) -> None:
+            def change(execution: Execution, hub: Hub = site.hub) -> None:
                 hub.set_endorsers(execution, number, set_hash, overlap_seconds)
 
             site.chain.user(change)
-
-    @property
-    def _told(self) -> dict[tuple[int, int], int]:
-        return self.__dict__.setdefault("_epochs_told", {})
 
     async def _finish_set_changes(self) -> None:
         """Complete a change that was under way, and repeat what a reorganisation has taken back."""
@@ -205,7 +209,9 @@ class Faults:
             current = int.from_bytes(relay.sets[epoch].endorsers.set_hash(relay.domain, number), "big")
             for site in self._domain.sites.values():
 
-                def repeat(execution: Execution, hub: Any = site.hub, number: int = number, current: int = current) -> None:
+                def repeat(
+                    execution: Execution, hub: Hub = site.hub, number: int = number, current: int = current
+                ) -> None:
                     if hub.current_set(execution, number) != current:
                         hub.set_endorsers(execution, number, current.to_bytes(32, "big"), 0)
 

@@ -1,10 +1,10 @@
-"""Gateway processes: the shipped gateway, in surroundings without files, sockets and clocks. It can be killed at any time."""
+"""Gateway processes: the shipped gateway, in surroundings without files, sockets and clocks. It can be killed."""
 
-import asyncio
 import random
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from piebridge.chains.endpoint import ParachainEndpoint, RelayEndpoint
 from piebridge.gateway import database
@@ -18,6 +18,9 @@ from testkit.simulation.clock import VirtualLoop
 from testkit.simulation.keys import DOMAIN, address, private_key
 from testkit.simulation.parachain import START_SECONDS, SimulatedAccount, SimulatedChain
 from testkit.simulation.relay import SimulatedRelay
+
+if TYPE_CHECKING:
+    import asyncio
 
 FORWARDER = ForwarderSettings(
     limits=(

@@ -1,4 +1,4 @@
-"""The hub contract in Python: the same storage words, logs and outcomes as ``contracts/src/hub``, statement by statement.
+"""The hub contract in Python: the same storage words, logs and outcomes as ``contracts/src/hub``.
 
 What is left out is what costs gas or belongs to administration: governor messages are a call of the governor's here.
 """
@@ -77,7 +77,9 @@ class Application(Protocol):
     """What a hub calls."""
 
     def on_packet(self, execution: Execution, packet_id: bytes, packet: Packet) -> bytes: ...
-    def on_receipt(self, execution: Execution, packet_id: bytes, header: Header, code: int, returned: bytes) -> None: ...
+    def on_receipt(
+        self, execution: Execution, packet_id: bytes, header: Header, code: int, returned: bytes
+    ) -> None: ...
     def on_abort(self, execution: Execution, packet_id: bytes, packet: Packet) -> None: ...
 
 
@@ -275,9 +277,7 @@ class Hub:
     def _is_expired(self, execution: Execution, expiry: int) -> bool:
         return expiry != 0 and execution.time_seconds >= expiry
 
-    def _execute(
-        self, execution: Execution, identifier: bytes, packet: Packet
-    ) -> tuple[ReceiptCode, bytes | None]:
+    def _execute(self, execution: Execution, identifier: bytes, packet: Packet) -> tuple[ReceiptCode, bytes | None]:
         mark = execution.mark()
         try:
             answer = self.applications[packet.header.application.application].on_packet(execution, identifier, packet)
@@ -386,9 +386,12 @@ class Hub:
         for item in entry.verdicts.items:
             if isinstance(item, OriginVerdict):
                 self._take_origin_verdict(execution, relay, item)
-            elif item.source != self.registration and item.verdict is Verdict.ABORT:
-                if self.status(execution, item.source, relay, item.channel, item.sequence) == 0:
-                    self._set_status(execution, item.source, relay, item.channel, item.sequence, ABORTED)
+            elif (
+                item.source != self.registration
+                and item.verdict is Verdict.ABORT
+                and self.status(execution, item.source, relay, item.channel, item.sequence) == 0
+            ):
+                self._set_status(execution, item.source, relay, item.channel, item.sequence, ABORTED)
 
     def _take_origin_verdict(self, execution: Execution, relay: int, item: OriginVerdict) -> None:
         last_nonce = self._load(execution, commitment.head_slot(self.domain, relay)) >> 64 & _U64
@@ -436,7 +439,7 @@ class Hub:
         self._set_word(execution, _OVERLAP_UNTIL, relay, execution.time_seconds + overlap_seconds)
 
     def sets_in_overlap(self, execution: Execution, relay: int) -> list[bytes]:
-        """Return the hashes of the sets that count by this chain's own rules: the current one, and for a while another."""
+        """Return the hashes of the sets that count by the rules: the current one, and for a while one more."""
         words = [self._word(execution, _CURRENT_SET, relay)]
         if execution.time_seconds < self._word(execution, _OVERLAP_UNTIL, relay):
             words.append(self._word(execution, _PREVIOUS_SET, relay))

@@ -46,7 +46,10 @@ class SimulatedReader(ChainReader):
         return slots.storage_trie_root({slot: value for (owner, slot), value in state.items() if owner == contract})
 
     def call(self, address: str, data: bytes, block: int) -> bytes:
-        selectors = {decoding.topic("MAX_HANDLER_GAS()")[:4]: 1_000_000, decoding.topic("totalSupply()")[:4]: self._supply}
+        selectors = {
+            decoding.topic("MAX_HANDLER_GAS()")[:4]: 1_000_000,
+            decoding.topic("totalSupply()")[:4]: self._supply,
+        }
         return selectors[data].to_bytes(32, "big")
 
     def block_times(self, blocks: Iterable[int]) -> dict[int, int]:
@@ -124,23 +127,32 @@ def _check_posts(site: Site, ledger: ChainLedger, ledgers: Sequence[ChainLedger]
             seen.add(packet_id)
             if packet.expiry and made.block.timestamp >= packet.expiry:
                 found.append(Finding("I10", ledger.name, f"entry {packet_id.hex()[:16]} was made after its expiry"))
-            if sequence <= last.get((source, relay), 0):
-                found.append(Finding("I7", ledger.name, f"entry {sequence} of lane {(source, relay)} came out of order"))
-            last[source, relay] = sequence
+            if packet.ordered:
+                if sequence <= last.get((source, relay), 0):
+                    found.append(
+                        Finding("I7", ledger.name, f"entry {sequence} of lane {(source, relay)} came out of order")
+                    )
+                last[source, relay] = sequence
             if packet.bound and ledger.status(packet) != 2:
                 found.append(Finding("I6", ledger.name, f"entry {packet_id.hex()[:16]} is there and not committed"))
             if not ledger.reached_end(packet):
                 found.append(Finding("I2", ledger.name, f"entry {packet_id.hex()[:16]} can be made again"))
     for packet in packets.values():
         # Every sequence of an ordered lane ends before the next one does: executed, failed, expired or entombed.
-        if packet.destination == ledger.registration and packet.application == LEDGER and packet.sequence > 1:
+        if packet.destination == ledger.registration and packet.application == LEDGER and packet.ordered:
             before = next(
-                (other for other in packets.values() if other.lane == packet.lane and other.sequence == packet.sequence - 1),
+                (
+                    other
+                    for other in packets.values()
+                    if other.lane == packet.lane and other.sequence == packet.sequence - 1
+                ),
                 None,
             )
             executed = packet.id in seen
             if executed and before is not None and not ledger.reached_end(before):
-                found.append(Finding("I7", ledger.name, f"entry {packet.sequence} was made before the one before it ended"))
+                found.append(
+                    Finding("I7", ledger.name, f"entry {packet.sequence} was made before the one before it ended")
+                )
     return found
 
 

@@ -83,9 +83,7 @@ def notary_set(names: list[str]) -> NotarySet:
 class SimulatedNotaryClient(NotaryClient):
     """Asks over the simulated network instead of by HTTP."""
 
-    def __init__(
-        self, client: str, notaries: list[NotaryProcess], network: Network, registration: int
-    ) -> None:
+    def __init__(self, client: str, notaries: list[NotaryProcess], network: Network, registration: int) -> None:
         super().__init__([notary.name for notary in notaries], domain=DOMAIN, registration=registration)
         self._client = client
         self._registered = registration

@@ -298,9 +298,7 @@ class SimulatedChain:
             hash_: Receipt(hash_, number, block.hash, succeeded, _CALL_GAS) for hash_, succeeded in outcomes.items()
         }
         entries = tuple(
-            entry
-            for log in logs
-            if log.address == self.hub.address and (entry := _entry_of(log)) is not None
+            entry for log in logs if log.address == self.hub.address and (entry := _entry_of(log)) is not None
         )
         self.made.append(Made(block, state, digest, nonces, logs, entries, receipts, pooled, users, calls))
 

@@ -1,4 +1,4 @@
-"""A relay chain: the shipped application with its endorsement signers, and a block production that can crash anywhere."""
+"""A relay chain: the shipped application and endorsement signers, under a block production that crashes anywhere."""
 
 import random
 from collections import Counter
@@ -65,7 +65,9 @@ class Validator:
             return answer
         relay.counts["endorsements falsified"] += 1
         if self.lie == "signature":
-            return replace(answer, signature=answer.signature[:-2] + bytes([answer.signature[-2] ^ 1, answer.signature[-1]]))
+            return replace(
+                answer, signature=answer.signature[:-2] + bytes([answer.signature[-2] ^ 1, answer.signature[-1]])
+            )
         epoch = answer.epoch + 1 if self.lie == "epoch" else answer.epoch
         value = keccak256(b"a lie" + answer.value) if self.lie == "value" else answer.value
         digest = endorsement_digest(relay.domain, relay.relay, destination, epoch, number, value)

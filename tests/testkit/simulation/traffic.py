@@ -64,7 +64,7 @@ class Traffic:
         draw = self._random
         source = draw.choice(sorted(self._sites))
         destination = draw.choice([number for number in sorted(self._sites) if number != source])
-        kind = draw.choice(("transfer", "transfer", "transfer", "record", "ledger", "bound ledger"))
+        kind = draw.choice(("transfer", "transfer", "transfer", "record", "ledger", "bound ledger", "loose entry"))
         self._counts[f"{kind} wanted"] += 1
         self._sites[source].chain.user(self._call(kind, self._sites[source], destination))
 
@@ -97,12 +97,13 @@ class Traffic:
                 )
             )
         relay = site.hub.route(destination, LEDGER) if kind == "bound ledger" else 0
-        value, wanted = draw.randint(1, 1_000), draw.random() < 0.5
+        ordered = kind != "loose entry"
+        number, wanted = draw.randint(1, 1_000), ordered and draw.random() < 0.5
 
         def post(execution: Execution) -> None:
             expiry = execution.time_seconds + life
             deadline = expiry + spare if relay else 0
-            site.ledger.post(execution, destination, value, relay, expiry, deadline, wanted=wanted)
+            site.ledger.post(execution, destination, number, relay, expiry, deadline, wanted=wanted, ordered=ordered)
 
         return post
 

@@ -35,7 +35,7 @@ EXPECTED = """\
 moniker = "relay-1"
 proxy_app = "unix://abci.sock"
 abci = "socket"
-log_level = "state:info,main:info,*:error"
+log_level = "main:info,*:error"
 log_format = "plain"
 
 [rpc]

@@ -49,6 +49,8 @@ def test_the_commands_that_the_documentation_names_are_there() -> None:
         "keys generate",
         "chain run evm",
         "chain run relay",
+        "chain node-id",
+        "network restart",
         "gateway run",
         "notary run",
         "oracle",

@@ -90,7 +90,7 @@ class NodeSettings:
     """Make one at least this often, so that the chain's time goes on; 0 never."""
     timing: Timing = Timing.LOCAL
     """How far apart the validators are."""
-    log_level: str = field(default="state:info,main:info,*:error")
+    log_level: str = field(default="main:info,*:error")
     """CometBFT's own log."""
 
     def __post_init__(self) -> None:

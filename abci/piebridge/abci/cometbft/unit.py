@@ -24,9 +24,9 @@ from piebridge.abci.embedded.keys import ValidatorKey
 from piebridge.abci.server.dispatch import Dispatcher, QueryHandler
 from piebridge.abci.server.server import AbciServer
 
-READY_TIMEOUT_SECONDS = 60.0
-"""How long a node may take until its RPC answers."""
 _POLL_SECONDS = 0.05
+_TELL_SECONDS = 10.0
+"""How often a unit says that its node is still not there."""
 
 _log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class CometBftUnit:
         query_handler: QueryHandler | None = None,
         program: Path | None = None,
         environment: Mapping[str, str] | None = None,
-        ready_timeout_seconds: float = READY_TIMEOUT_SECONDS,
+        ready_timeout_seconds: float | None = None,
     ) -> None:
         """Write the node's home; nothing runs before :meth:`start`.
 
@@ -60,7 +60,8 @@ class CometBftUnit:
             query_handler: answers Query; the application does where None.
             program: CometBFT; searched for where None.
             environment: variables for the node, added to this process's own.
-            ready_timeout_seconds: how long the node may take until its RPC answers.
+            ready_timeout_seconds: how long the node may take until its RPC answers; None: as long as it lives, it may
+                have many blocks to replay first.
 
         Raises:
             CometBftMissingError: there is no program.
@@ -145,9 +146,8 @@ class CometBftUnit:
 
     async def _ready(self) -> None:
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._ready_timeout_seconds
-        problem = "it was not asked"
-        while loop.time() < deadline:
+        began = told = loop.time()
+        while True:
             try:
                 status = await self.rpc.status()
             except NodeRpcError as error:
@@ -156,11 +156,16 @@ class CometBftUnit:
                 if status.chain_id == self._genesis.chain_id:
                     return
                 problem = f"{self.rpc_address} is a node of chain {status.chain_id!r}"
+            waited = loop.time() - began
+            if self._ready_timeout_seconds is not None and waited > self._ready_timeout_seconds:
+                raise NodeNotReadyError(
+                    f"CometBFT node {self._home.path} does not answer after {waited:.0f} s ({problem}); its log ends:\n"
+                    f"{self._home.log_tail()}"
+                )
+            if loop.time() - told > _TELL_SECONDS:
+                told = loop.time()
+                _log.warning("CometBFT node %s does not answer after %.0f s: %s", self._home.path, waited, problem)
             await asyncio.sleep(_POLL_SECONDS)
-        raise NodeNotReadyError(
-            f"CometBFT node {self._home.path} does not answer after {self._ready_timeout_seconds:.0f} s ({problem}); "
-            f"its log ends:\n{self._home.log_tail()}"
-        )
 
 
 async def _cancelled(*tasks: asyncio.Task[object] | asyncio.Task[None] | asyncio.Task[int]) -> None:

@@ -191,6 +191,8 @@ def _read_hub_log(reading: _Reading, log: Log) -> None:
         return
     entry = int.from_bytes(log.topics[1], "big")
     outbox = entry >> 64
+    if outbox > _U64:
+        raise MalformedError(f"no outbox has the name {outbox:#x}")
     (content,) = decoding.decode_byte_strings(log.data, 1)
     if event == decoding.PACKET_SENT:
         packet = decoding.decode_packet(content, log.block_number)

@@ -31,7 +31,7 @@ def make_application(config: BrokerConfig, names: Names) -> Celery:
         worker_enable_remote_control=False,  # whoever can write to Redis could give orders
         worker_send_task_events=False,
         worker_hijack_root_logger=False,
-        worker_cancel_long_running_tasks_on_connection_loss=True,
+        worker_cancel_long_running_tasks_on_connection_loss=False,  # threads cannot be cancelled, and need not be
         broker_connection_retry=True,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,

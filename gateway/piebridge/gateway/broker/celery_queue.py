@@ -250,6 +250,7 @@ class CeleryQueue:
             try:
                 async with self._connection() as client:
                     await self._take_up(client)
+                    _heed_cancellation()
                     async with asyncio.TaskGroup() as tasks:
                         tasks.create_task(self._beat_forever(client))
                         tasks.create_task(self._take_forever(client))
@@ -299,6 +300,7 @@ class CeleryQueue:
         while True:
             await asyncio.sleep(_BEAT_SECONDS)
             await self._check_memory(client)
+            _heed_cancellation()
 
     async def _check_memory(self, client: "redis.asyncio.Redis") -> None:
         """Find out whether Redis still knows the number that it was told last; if not, it has lost tasks too."""
@@ -327,6 +329,7 @@ class CeleryQueue:
     async def _take_forever(self, client: "redis.asyncio.Redis") -> None:
         while True:
             taken = await client.blpop([self._names.answers], timeout=_BLOCK_SECONDS)
+            _heed_cancellation()
             if taken is None:
                 continue
             self._take(taken[1])
@@ -392,6 +395,13 @@ class CeleryQueue:
         event = await self._sending.send(effect, prepared)
         assert self._receive is not None
         self._receive(event)
+
+
+def _heed_cancellation() -> None:
+    """End this task if it was cancelled. The Redis client now and then keeps a cancellation to itself (8.1.0)."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _fits(answer: Answer, effect: Effect) -> bool:

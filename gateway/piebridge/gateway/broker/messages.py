@@ -194,7 +194,7 @@ def _task(fields: Fields) -> Task:
 
 def _path(value: object) -> PathKey:
     parts = _list(value, "path", 4, 4)
-    if parts[0] not in _FLOWS:
+    if not isinstance(parts[0], str) or parts[0] not in _FLOWS:
         raise DecodingError(f"unknown flow {parts[0]!r}")
     return PathKey(parts[0], *(_integer(part, "part of a path", _U32) for part in parts[1:]))
 
@@ -241,7 +241,7 @@ def _answer(fields: Fields, task_id: int) -> Answer | None:
         states = []
         for item in _list(fields["states"], "states", 0, NUMBERS_MAX):
             number, state = _list(item, "state", 2, 2)
-            if state not in _DELIVERIES:
+            if not isinstance(state, str) or state not in _DELIVERIES:
                 raise DecodingError(f"unknown state {state!r} of an item")
             states.append((_integer(number, "number"), Delivery(state)))
         return Checked(task_id, tuple(states))
