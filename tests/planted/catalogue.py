@@ -9,7 +9,6 @@ from piebridge.crypto.errors import VerificationError
 from piebridge.crypto.signature import recover_address
 from piebridge.gateway import hub_to_relay, slots
 from piebridge.gateway.archive import Archive
-from piebridge.gateway.batching import spans
 from piebridge.gateway.cursors import Cursor
 from piebridge.gateway.endorsements import CollectedEndorsement, _Collector
 from piebridge.gateway.forwarder import Delivery
@@ -21,6 +20,7 @@ from piebridge.gateway.reconciler import Reconciler
 from piebridge.gateway.relay_listener import RelayListener
 from piebridge.gateway.relay_reader import ENTRIES_PER_QUERY, RelayReader
 from piebridge.gateway.settlement import SettlementCarrier
+from piebridge.gateway.spans import spans
 from piebridge.protocol_stack import commitment
 from piebridge.protocol_stack.authentication import NotaryAuthentication
 from piebridge.protocol_stack.receipts import ReceiptCode
@@ -78,10 +78,10 @@ def _unsigned_statement(
     )
 
 
-def _forget_what_precedes(store: Store, destination: int) -> None:
+def _forget_what_precedes(store: Store, destination: int, count: int) -> None:
     number, head = store.outbox_base(destination), store.outbox_head(destination)
     assert head is not None, "an entry was made in this outbox"
-    for _ in range(2):
+    for _ in range(2 * count):
         if number >= head.number or store.message(destination, number) is not None:
             break
         store.set_entry(destination, number, None)
@@ -488,12 +488,16 @@ APPLICATIONS = (
 # --- gateway ----------------------------------------------------------------------------------------------------------
 
 
-def _no_resubmission(original: _Any, self: Path, now: float, failure: str = "") -> None:
-    batch = self._batch
-    original(self, now, failure)
-    if failure and batch is not None and self.key.flow_name == "relay-to-hub":
-        for number in batch.numbers:
-            self._items.pop(number, None)
+def _no_resubmission(original: _Any, self: Path, batch: _Any, now: float, failure: str = "") -> None:
+    original(self, batch, now, failure)
+    if failure and self.key.flow_name == "relay-to-hub":
+        _drop(self, batch.numbers)
+
+
+def _drop(path: Path, numbers: _Any) -> None:
+    for number in numbers:
+        if number in path._items:
+            path._forget(number)
 
 
 def _losing_archive(original: _Any, self: Archive, registration: int, outbox: int, entries: _Any) -> None:
@@ -528,11 +532,11 @@ def _one_liar_stops_all(self: _Collector) -> CollectedEndorsement | None:
 _RESULT: _Any = _Collector.result
 
 
-async def _span_refused_as_a_whole(self: RelayReader, destination: int, numbers: _Any) -> _Any:
+async def _span_refused_as_a_whole(self: RelayReader, destination: int, numbers: _Any, *, anew: bool = False) -> _Any:
     found: dict[int, _Any] = {}
     for first, last in spans(numbers, ENTRIES_PER_QUERY):
         try:
-            got = await self.range(destination, first, last)
+            got = await self._asked(destination, first, last)
         except TransactionRefusedError:
             continue
         found |= {got.first + offset: entry for offset, entry in enumerate(got.entries)}
@@ -545,7 +549,7 @@ def _asks_without_pause(original: _Any, self: Path, event: _Any, now: float) -> 
     original(self, event, now)
     for number in asked:
         if number in self._items and number not in answered:
-            self._items[number].state = None
+            self._enter(number, self._items[number], None)
 
 
 async def _nonce_once_for_all(self: HubSubmitter) -> int:
@@ -557,11 +561,11 @@ async def _nonce_once_for_all(self: HubSubmitter) -> int:
 
 
 def _gives_up(original: _Any, self: Path, batch: _Any, now: float, reason: str) -> None:
-    for number in batch.numbers:
-        self._items.pop(number, None)
+    _drop(self, batch.numbers)
 
 
-def _cursor_over_gaps(self: RelayListener, destination: int, number: int) -> None:
+def _cursor_over_gaps(self: RelayListener, destination: int, numbers: _Any) -> None:
+    number = max(numbers, default=0)
     if number > self._cursor(destination):
         self._cursors.save(self._name(destination), Cursor(number, b""))
 
@@ -571,8 +575,11 @@ def _settled_over_gaps(original: _Any, self: Reconciler, path: _Any, nonce: int)
         original(self, path, lower)
 
 
-async def _first_opened(relay: _Any, packet_ids: list[bytes]) -> bool:
-    return await relay.reader.packet(packet_ids[0]) is not None
+async def _opened_when_known(relay: _Any, batches: _Any) -> dict[int, bool]:
+    return {
+        number: await relay.reader.packet(entry.batch.receipts[0].packet_id) is not None
+        for number, entry in batches.items()
+    }
 
 
 def _kept_for_proven(original: _Any, view: View, chain: _Any, authentication: _Any) -> _Any:
@@ -671,7 +678,7 @@ GATEWAY = (
         "gateway: receipts opened when the packet is known",
         "a batch of receipts is taken for opened as soon as its relay chain knows the packet",
         frozenset({"I13"}),
-        replaced(hub_to_relay, "_is_opened", _first_opened),
+        replaced(hub_to_relay, "_are_opened", _opened_when_known),
         0,
     ),
     PlantedBug(
