@@ -1,10 +1,11 @@
-"""Entries of a relay chain's outbox to a hub: a range, endorsed by k validators."""
+"""Entries of a relay chain's outbox to a hub: a range, endorsed by k validators or by the chain's commit."""
 
 from piebridge.chains.errors import CallRevertedError
 from piebridge.chains.evm.hub import receive_range_data
-from piebridge.crypto.errors import PermanentChainError, TransientChainError, VerificationError
+from piebridge.crypto.errors import ConfigurationError, PermanentChainError, TransientChainError, VerificationError
 from piebridge.crypto.hash import keccak256
 from piebridge.gateway.batching import GasModel, LearnedGas, reshaped
+from piebridge.gateway.commits import CommittedState, collect_commit
 from piebridge.gateway.connections import Connections
 from piebridge.gateway.endorsements import collect_endorsement
 from piebridge.gateway.forwarder import Authenticate, Delivery, PathKey, Submit
@@ -12,6 +13,7 @@ from piebridge.gateway.hub_state import HubState
 from piebridge.gateway.hub_submitter import OutOfGasError
 from piebridge.gateway.slots import evidence_of
 from piebridge.protocol_stack.codec import u32
+from piebridge.protocol_stack.endorsement import EndorsementMethod
 
 
 class RelayToHubCarrier:
@@ -38,8 +40,15 @@ class RelayToHubCarrier:
         return states
 
     async def authenticate(self, effect: Authenticate) -> tuple[int, bytes]:
-        """Collect the endorsement of the last wanted entry."""
+        """Collect the endorsement of the last wanted entry, or a commit that proves the newest one."""
         relay, path = self._connections.relays[effect.path.relay], effect.path
+        if relay.config.endorsement is EndorsementMethod.COMMIT:
+            if not isinstance(relay.endpoint, CommittedState):
+                raise ConfigurationError(f"{relay.endpoint.name} cannot be read for commits")
+            number, commit = await collect_commit(
+                relay.endpoint, self._connections.domain, path.relay, path.registration, effect.at_least
+            )
+            return number, commit.value + commit.encoded
         endorsement = await collect_endorsement(
             relay.endpoint, self._connections.domain, path.relay, path.registration, effect.at_least
         )
