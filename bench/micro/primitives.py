@@ -1,12 +1,11 @@
 """Cost of the primitives that every packet passes through, on one core."""
 
 import random
-from collections.abc import Mapping
 
 import rlp  # type: ignore[import-untyped]
 from trie.hexary import HexaryTrie
 
-from bench.benchmark import Figure, seconds_per_call
+from bench.benchmark import Figure, Measured, Options, seconds_per_call
 from piebridge.crypto.hash import keccak256, sha256
 from piebridge.crypto.patricia import verify_value
 from piebridge.crypto.signature import public_key_of, recover_address, sign_recoverable, verify_secp256k1eth
@@ -25,7 +24,7 @@ BATCH = 1_000
 """Changed pairs of one block."""
 
 
-def measure() -> Mapping[str, Figure]:
+def measure(options: Options) -> Measured:
     """Times each primitive; values are drawn from a fixed seed."""
     random_source = random.Random(1)
     message, digest, secret = random_source.randbytes(120), random_source.randbytes(32), random_source.randbytes(32)
@@ -49,7 +48,7 @@ def measure() -> Mapping[str, Figure]:
         assert callable(call)
         return Figure(seconds_per_call(call, repetitions=7, calls=calls) * 1e6, "us")
 
-    return {
+    figures = {
         "sha256 of a packet": microseconds(lambda: sha256(packet), 20_000),
         "keccak256 of a packet": microseconds(lambda: keccak256(packet), 20_000),
         "recover a signer's address": microseconds(lambda: recover_address(digest, signature), 1_000),
@@ -62,3 +61,4 @@ def measure() -> Mapping[str, Figure]:
             BATCH / seconds_per_call(lambda: state.update(batch).root, repetitions=7, calls=1), "puts/s"
         ),
     }
+    return Measured(figures)

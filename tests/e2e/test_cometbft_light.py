@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from piebridge.abci.embedded.engine import EmbeddedEngine
-from piebridge.abci.embedded.faults import double_sign
+from piebridge.abci.embedded.equivocation import double_sign
 from piebridge.abci.embedded.genesis import GenesisDocument
 from piebridge.abci.embedded.keys import ValidatorKey
 from piebridge.abci.embedded.node import EmbeddedNode

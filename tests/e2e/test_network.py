@@ -9,21 +9,15 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
 from piebridge.cli import processes
 from piebridge.cli.local_network import journal
-from piebridge.cli.view import NetworkView, account_key
-from piebridge.cli.wallet import Call, Wallet
-from piebridge.contracts.loader import load
-from piebridge.crypto import keystore
-from piebridge.crypto.keystore import KeyPurpose
-from piebridge.crypto.threshold.signing import sign_single
-from piebridge.protocol_stack.governor_hub_bodies import HubBody, Pause, PauseScope, Unpause
-from piebridge.protocol_stack.governor_messages import GovernorMessage, TargetKind
+from piebridge.protocol_stack.governor_hub_bodies import Pause, PauseScope, Unpause
 from testkit.command_line import CommandLine, command, free_port_base, processes_that_mention
+from testkit.local_governor import govern
 
 pytestmark = [pytest.mark.real_chain, pytest.mark.slow]
 
@@ -45,7 +39,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
 
 def balances(line: CommandLine, account: str) -> dict[str, float]:
     (row,) = line.in_network("token", "balance", "--account", account, "--json").json()
-    return {name: float(amount) for name, amount in row.items() if name != "account"}
+    assert row["account"] == account
+    return {name: float(amount) for name, amount in row["balances"].items()}
 
 
 def sent_id(line: CommandLine, *arguments: object) -> str:
@@ -170,19 +165,31 @@ def test_a_record_is_notarised_on_another_chain(running: CommandLine) -> None:
     assert fields["transaction", "protocol"]["meaning"] == "forward"
 
 
-async def test_a_message_reaches_a_contract_on_another_chain(running: CommandLine) -> None:
-    async with NetworkView.open(running.network_folder) as view:
-        chain = view.chain("chain-2")
-        wallet = Wallet(chain.client, account_key(view, view.network.account("carol")), chain.entry.evm_chain_id)
-        door = chain.entry.application("erc7786-door").address
-        (receipt,) = await wallet.execute([Call(load("MessageBoard").deployment_data(door))])
+def test_a_message_reaches_the_message_board_of_another_chain_unless_told_otherwise(running: CommandLine) -> None:
     outcome = running.in_network(
-        *("packet", "send", "--from", "chain-3", "--to", "chain-2", "--recipient", receipt["contractAddress"].lower()),
-        *("--payload", "hello, world", "--wait", "--json"),
+        *("packet", "send", "--from", "chain-3", "--to", "chain-2", "--payload", "hello, world", "--wait", "--json"),
     )
     assert outcome.exit_code == 0, outcome.errors
     shown = running.in_network("packet", "show", outcome.json()["id"], "--json").json()
-    assert next(item for item in shown["fields"] if item["name"] == "payload")["meaning"] == "'hello, world'"
+    fields = {item["name"]: item for item in shown["fields"] if item["layer"] == "body"}
+    assert fields["payload"]["meaning"] == "'hello, world'"
+    board = running.network().chain("chain-2").message_board
+    assert board is not None
+    assert board in fields["recipient"]["meaning"]
+
+
+def test_every_command_names_the_same_things_by_the_same_keys(running: CommandLine) -> None:
+    sent = running.in_network(
+        *("packet", "send", "--from", "chain-1", "--to", "chain-3", "--application", "record-notary"),
+        *("--value", "0x2a", "--wait", "--json"),
+    ).json()
+    (listed,) = [row for row in running.in_network("packet", "list", "--json").json() if row["id"] == sent["id"]]
+    shown = running.in_network("packet", "show", sent["id"], "--json").json()
+    traced = running.in_network("packet", "trace", sent["id"], "--json").json()
+    assert (sent["from"], sent["to"], sent["application"]) == ("chain-1", "chain-3", "record-notary")
+    assert {name: shown[name] for name in shown if name != "fields"}.items() <= sent.items()
+    for document in (listed, traced):
+        assert {name: document[name] for name in sent} == sent
 
 
 def test_a_packet_waits_for_a_gateway_and_goes_on_when_one_is_back(running: CommandLine) -> None:
@@ -196,35 +203,19 @@ def test_a_packet_waits_for_a_gateway_and_goes_on_when_one_is_back(running: Comm
     assert "down: gateway-1, gateway-2" in status.errors
     pending = running.in_network("packet", "list", "--pending", "--json").json()
     assert [row["id"] for row in pending] == [packet_id]
+    assert [wait["reason"] for wait in pending[0]["waits"]] == ["gateway-down"]
     assert running.in_network("network", "start", "gateway-1", "gateway-2").exit_code == 0
     assert wait_for(running, packet_id, "completed")["waits"] == []
     assert running.in_network("network", "status").exit_code == 0
-
-
-async def governor_call(line: CommandLine, chain_name: str, body: HubBody, counter: int) -> None:
-    """Sign a message with the local governor key and bring it to a hub."""
-    async with NetworkView.open(line.network_folder) as view:
-        network, chain = view.network, view.chain(chain_name)
-        assert network.domain.governor_key_file is not None
-        password = (line.network_folder / "keys" / "password").read_text().strip()
-        path = line.network_folder / network.domain.governor_key_file
-        secret = int.from_bytes(keystore.load(path, KeyPurpose.GOVERNOR, password, dev=True), "big")
-        message = GovernorMessage(
-            TargetKind.HUB, 0, chain.entry.registration, 1, body.KIND, chain.hub, counter, body.encode()
-        ).signed(lambda digest: sign_single(secret, digest, secrets.token_bytes(32)))
-        wallet = Wallet(chain.client, account_key(view, network.account("carol")), chain.entry.evm_chain_id)
-        await wallet.execute([Call(load("Hub").function_data("governor", message.encode()), chain.hub)])
+    assert "all have come to their end" in running.in_network("packet", "list", "--pending").output
 
 
 async def test_a_packet_waits_for_a_paused_application(running: CommandLine) -> None:
-    await governor_call(running, "chain-2", Pause(PauseScope.APPLICATION, TOKEN), counter=1)
+    await govern(running, "chain-2", Pause(PauseScope.APPLICATION, TOKEN))
     packet_id = sent_id(running, "--amount", "1")
     found = wait_for(running, packet_id, "recorded")
     assert {"reason": "paused", "text": "at chain-2: application 2 is paused"} in found["waits"]
-    async with NetworkView.open(running.network_folder) as view:
-        chain = view.chain("chain-2")
-        (counter,) = await chain.call(chain.hub, load("Hub"), "counterOf", 0)
-    await governor_call(running, "chain-2", Unpause(PauseScope.APPLICATION, TOKEN), counter + 1)
+    await govern(running, "chain-2", Unpause(PauseScope.APPLICATION, TOKEN))
     wait_for(running, packet_id, "completed", timeout_seconds=90)
 
 
@@ -284,30 +275,53 @@ def test_the_oracle_finds_every_promise_kept(running: CommandLine) -> None:
 
 def start_up(line: CommandLine) -> "subprocess.Popen[bytes]":
     """Begin to start a network in the foreground and return once its first processes run."""
-    process = subprocess.Popen(
-        command("network", "up", "--dir", line.network_folder, "--port-base", free_port_base()),
-        cwd=line.folder,
-        env={**os.environ, **processes.own_environment()},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    with (line.folder / "up.log").open("wb") as log:
+        process = _up_in_the_foreground(line, log)
     deadline = time.monotonic() + 60
     while len(journal.started_in(line.network_folder)) < 3 and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert process.poll() is None
+    assert process.poll() is None, (line.folder / "up.log").read_text()
     return process
+
+
+def _up_in_the_foreground(line: CommandLine, log: IO[bytes]) -> "subprocess.Popen[bytes]":
+    # Tests that run in the background of a script are told to ignore SIGINT, and their children inherit that.
+    heeding_interrupts = ["env", "--default-signal=INT"]
+    wanted = command("network", "up", "--dir", line.network_folder, "--port-base", free_port_base())
+    return subprocess.Popen(
+        [*heeding_interrupts, *wanted],
+        cwd=line.folder,
+        env={**os.environ, **processes.own_environment(), "PYTHONFAULTHANDLER": "1"},
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        start_new_session=True,
+    )
+
+
+def ended(line: CommandLine, process: "subprocess.Popen[bytes]") -> int:
+    """Return the exit code of a start; one that does not end tells where it hangs."""
+    try:
+        return process.wait(60)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGABRT)
+        process.wait(10)
+        processes.stop(journal.running_in(line.network_folder))
+        raise AssertionError((line.folder / "up.log").read_text()) from None
 
 
 def test_an_interrupted_start_leaves_nothing_running(tmp_path: Path) -> None:
     line = CommandLine(tmp_path)
     up = start_up(line)
     up.send_signal(signal.SIGINT)
-    assert up.wait(30) == 130
+    assert ended(line, up) == 130
     assert journal.running_in(line.network_folder) == []
     assert processes_that_mention(tmp_path) == []
     assert not (line.network_folder / "network.json").exists()
+    again = line.in_network("network", "up", "--detach", "--port-base", free_port_base())
+    assert again.exit_code == 1
+    assert "did not come to its end" in again.errors
+    assert f"piebridge network up --replace --dir {line.network_folder}" in again.errors
 
 
 def test_what_a_killed_start_left_is_ended_by_down(tmp_path: Path) -> None:

@@ -159,7 +159,7 @@ async def test_two_gateways_share_the_work_without_speaking_to_each_other(tmp_pa
 async def test_one_gateway_takes_over_from_another_that_is_gone(tmp_path: Path) -> None:
     async with GatewayNetwork(gateways=2) as network:
         a, b = network.chains[1], network.chains[2]
-        survivor = await run_gateway(network.gateway_config(tmp_path, 1, takeover_seconds=1.0))
+        survivor = await run_gateway(network.gateway_config(tmp_path, 1, takeover_blocks=2))
         try:
             await send_burst(a, 3)
             await eventually(holds(lambda: b.balance("bob"), 3))

@@ -31,7 +31,7 @@ from piebridge.gateway.forwarder import (
 )
 
 SETTINGS = ForwarderSettings(
-    limits=tuple((flow, BatchLimits(5, 200, 1_000, 0.5)) for flow in Flow),
+    limits=tuple((flow, BatchLimits(5, 200, 1_000, 0.5, batches_max=3)) for flow in Flow),
     effect_timeout_seconds=20,
     recheck_seconds=10,
     first_retry_seconds=0.5,
@@ -140,10 +140,11 @@ def test_the_check_above_notices_a_forwarder_that_forgets(monkeypatch: pytest.Mo
     original = Path.failed
 
     def forgetful(self: Path, event: Failed, now: float) -> None:
-        batch = self._batch
+        batch = self._batches.get(event.effect_id)
         original(self, event, now)
         for number in batch.numbers if batch else ():
-            self._items.pop(number, None)
+            if number in self._items:
+                self._forget(number)
 
     monkeypatch.setattr(Path, "failed", forgetful)
     with pytest.raises(AssertionError, match="lost"):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from piebridge.abci.embedded.faults import double_sign
+from piebridge.abci.embedded.equivocation import double_sign
 from piebridge.cometbft.verification import minimal_commit
 from piebridge.evm_chain.block import Outcome
 from piebridge.protocol_stack.commitment import chain_slot

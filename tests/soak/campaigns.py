@@ -1,10 +1,27 @@
 """The table of all campaigns. Whoever adds one adds a line here; nothing registers itself."""
 
 from piebridge.cli.local_network.plan import ParachainKind
-from soak import cometbft_decoders, gateway_kills, patricia_proofs, protocol_decoders
+from soak import (
+    broker_faults,
+    cometbft_decoders,
+    faults,
+    gateway_kills,
+    many_gateways,
+    patricia_proofs,
+    protocol_decoders,
+    simulation,
+)
 from soak.campaign import Campaign
+from testkit.faults import damage
 
 CAMPAIGNS: tuple[Campaign, ...] = (
+    Campaign(
+        "broker-faults",
+        "Redis or workers fail with tasks under way, and a packet is lost, doubled, or still under way 30 s later",
+        broker_faults.run_round,
+        counted=("faults", "packets", "final", "tasks_answered", "tasks_repeated", "answers_doubled", "workers_ended"),
+        tested_by="tests/integration/test_broker_faults.py",
+    ),
     Campaign(
         "cometbft-decoders",
         "a decoder takes a second encoding of a value, raises something undeclared, or takes long",
@@ -21,6 +38,51 @@ CAMPAIGNS: tuple[Campaign, ...] = (
         )
         for kind in ParachainKind
     ),
+    *(
+        Campaign(
+            f"many-gateways-{kind}",
+            "four gateways double a packet, or more than 3 % of their transactions are in vain",
+            many_gateways.rounds_of(kind),
+            counted=("packets", "executed", "refunded", "transactions", "gateways that worked"),
+            tested_by="tests/e2e/test_many_gateways.py",
+        )
+        for kind in ParachainKind
+    ),
+    Campaign(
+        "deaths-at-failpoints",
+        "a process that ends between two lasting steps loses or doubles a packet, or a chain changes a block",
+        faults.deaths_at_failpoints,
+        counted=("deaths", "points", "packets"),
+        tested_by="tests/e2e/test_death_sweeps.py",
+    ),
+    Campaign(
+        "deaths-at-system-calls",
+        "a process that is killed at a write or a sync loses or doubles a packet, or a chain changes a block",
+        faults.deaths_at_system_calls,
+        counted=("deaths", "packets"),
+        tested_by="tests/e2e/test_death_sweeps.py",
+    ),
+    Campaign(
+        "machines",
+        "a full disk or a cut cable loses or doubles a packet, or a process does not say why it has stopped",
+        faults.machines,
+        counted=("full disks", "cuts", "dropped", "packets"),
+        tested_by="tests/e2e/test_machine_faults.py",
+    ),
+    Campaign(
+        "damaged-stores",
+        "a store whose bits have flipped is believed, or refused by an undeclared error",
+        faults.damaged_stores,
+        counted=tuple(f"{store}: true" for store in damage.STORES),
+        tested_by="tests/integration/test_damaged_stores.py",
+    ),
+    Campaign(
+        "reorganisations",
+        "something of a block that is reorganised away takes effect, or a transaction of ours is lost with it",
+        faults.reorganised_chains,
+        counted=("reorganisations", "transfers lost", "transfers kept", "executed"),
+        tested_by="tests/e2e/test_reorganisations.py",
+    ),
     Campaign(
         "merkle-patricia-proofs",
         "the verifier reads another value than py-trie proves, or takes a changed proof",
@@ -28,9 +90,23 @@ CAMPAIGNS: tuple[Campaign, ...] = (
         counted=("proofs", "changed proofs refused"),
     ),
     Campaign(
+        "planted-bugs",
+        "the simulation is blind to a kind of bug: one that was planted is not found within 1 000 seeds",
+        simulation.find_planted,
+        counted=("bugs found", "seeds"),
+        tested_by="tests/planted/test_planted.py",
+    ),
+    Campaign(
         "protocol-decoders",
         "a decoder accepts bytes that are not the one encoding of a value, raises something else, or is slow",
         protocol_decoders.run_round,
         counted=("inputs", "accepted", "refused"),
+    ),
+    Campaign(
+        "simulation",
+        "a whole domain under faults or attack breaks an invariant, or does not come to rest afterwards",
+        simulation.run_round,
+        counted=("seeds", *simulation.COUNTED),
+        tested_by="tests/simulation/test_simulation.py",
     ),
 )

@@ -28,7 +28,9 @@ from piebridge.protocol_stack.relay_queries import (
     CursorQuery,
     EndorseQuery,
     OutboxEntriesQuery,
+    ReceiptCodesQuery,
     RecordedQuery,
+    RecordedWordsQuery,
     RegistrationQuery,
 )
 from piebridge.protocol_stack.report import Report
@@ -157,6 +159,16 @@ DECODERS: tuple[DecoderUnderTest, ...] = (
         "recorded-query",
         lambda samples: RecordedQuery(samples.lane(), samples.unsigned(64, 1)),
         RecordedQuery.decode,
+    ),
+    _plain(
+        "recorded-words-query",
+        lambda samples: RecordedWordsQuery(((samples.lane(), samples.unsigned(56)), (samples.lane(), 0))),
+        RecordedWordsQuery.decode,
+    ),
+    _plain(
+        "receipt-codes-query",
+        lambda samples: ReceiptCodesQuery((samples.octets(32), samples.octets(32))),
+        ReceiptCodesQuery.decode,
     ),
 )
 """All of them."""

@@ -88,6 +88,16 @@ def address(name: str) -> bytes:
     return address_of_private_key(key(name))
 
 
+class SkewedClock:
+    """A clock that is ahead of this machine's, or behind."""
+
+    def __init__(self) -> None:
+        self.ahead_seconds = 0.0
+
+    def __call__(self) -> int:
+        return time.time_ns() + int(self.ahead_seconds * 10**9)
+
+
 class MemorySigned:
     """What an endorser has signed."""
 
@@ -160,10 +170,12 @@ class Parachain:
         """Send a transaction and wait for it."""
         return await self.receipt(await self.send(sender, to, data, gas=gas))
 
-    async def view(self, artifact: Artifact, to: bytes, function: str, *arguments: object) -> tuple[Any, ...]:
+    async def view(
+        self, artifact: Artifact, to: bytes, function: str, *arguments: object, block: int | None = None
+    ) -> tuple[Any, ...]:
         """Call a function that changes nothing."""
         request = {"to": "0x" + to.hex(), "data": "0x" + artifact.function_data(function, *arguments).hex()}
-        answer = await self.client.call("eth_call", [request, "latest"])
+        answer = await self.client.call("eth_call", [request, "latest" if block is None else hex(block)])
         return artifact.decode_result(function, bytes.fromhex(str(answer)[2:]))
 
     # administration
@@ -213,10 +225,20 @@ class Parachain:
     # what users do and see
 
     async def transfer(
-        self, destination: int, amount: int, *, relay: int, recipient: bytes | None = None, lifetime_seconds: int = 600
+        self,
+        destination: int,
+        amount: int,
+        *,
+        relay: int,
+        recipient: bytes | None = None,
+        lifetime_seconds: int = 600,
+        now: int | None = None,
     ) -> bytes:
-        """Send tokens of alice to bob on another chain; return the transaction's hash."""
-        now = await self.time()
+        """Send tokens of alice to bob on another chain; return the transaction's hash.
+
+        The lifetime is counted from `now`, or else from this chain's time.
+        """
+        now = await self.time() if now is None else now
         data = load("BridgeToken").function_data(
             "transferRemote",
             DOMAIN,
@@ -234,8 +256,10 @@ class Parachain:
         data = load("RecordNotary").function_data("notarise", DOMAIN, destination, record, value, 0)
         return await self.send("alice", self.record_notary, data)
 
-    async def balance(self, name: str) -> int:
-        (amount,) = await self.view(load("BridgeToken"), self.token, "balanceOf", "0x" + address(name).hex())
+    async def balance(self, name: str, *, block: int | None = None) -> int:
+        """Tokens of somebody, at the newest block or another one."""
+        artifact = load("BridgeToken")
+        (amount,) = await self.view(artifact, self.token, "balanceOf", "0x" + address(name).hex(), block=block)
         return int(amount)
 
     async def record(self, record: bytes) -> tuple[Any, ...]:
@@ -293,6 +317,8 @@ class GatewayNetwork:
         self.notary_urls: list[str] = []
         """Set by tests that start notaries, once the hubs are deployed."""
         self._genesis_hashes: dict[int, bytes] = {}
+        self.clocks: dict[str, SkewedClock] = {}
+        """Clock of each chain of this process: `chain 1`, `relay 1` ..."""
 
     async def __aenter__(self) -> "GatewayNetwork":
         try:
@@ -307,7 +333,7 @@ class GatewayNetwork:
     ) -> None:
         await self._stack.aclose()
 
-    def gateway_config(self, directory: Path, index: int = 0, *, takeover_seconds: float = 2.0) -> GatewayConfig:
+    def gateway_config(self, directory: Path, index: int = 0, *, takeover_blocks: int = 3) -> GatewayConfig:
         """Configuration of one of the gateways."""
         return GatewayConfig(
             name=f"gateway-{index}",
@@ -330,9 +356,7 @@ class GatewayNetwork:
                 RelayConfig(relay.relay, relay.chain_id, relay.node.rpc_addresses) for relay in self.relays.values()
             ),
             notaries=tuple(NotaryAddress(url, tuple(self.chains)) for url in self.notary_urls),
-            index=index,
-            count=self._gateway_count,
-            takeover_seconds=takeover_seconds,
+            takeover_blocks=takeover_blocks,
             forwarder=FORWARDER_SETTINGS,
         )
 
@@ -363,7 +387,8 @@ class GatewayNetwork:
             [item.public_key for item in keys],
             evm_genesis(31_000 + number, alloc),
         )
-        node = EvmNode(None, document, keys, [0], 0, block_interval_seconds=0.5)
+        clock = self.clocks[f"chain {number}"] = SkewedClock()
+        node = EvmNode(None, document, keys, [0], 0, block_interval_seconds=0.5, now_ns=clock)
         await node.start()
         self._stack.push_async_callback(node.stop)
         url = node.eth_address
@@ -415,6 +440,7 @@ class GatewayNetwork:
         )
         document = genesis.document(time.time_ns() - 10**9)
         self._genesis_hashes[relay] = sha256(document)
+        clock = self.clocks[f"relay {relay}"] = SkewedClock()
         application = RelayApplication(MemoryBackend())
         handlers = [ValidatorQueries(application, EndorsementSigner(item, MemorySigned())) for item in endorsers]
         node = EmbeddedNode(
@@ -425,6 +451,7 @@ class GatewayNetwork:
             [0] * self._validator_count,
             handlers,
             block_interval_seconds=0.2,
+            now_ns=clock,
         )
         await node.start()
         self._stack.push_async_callback(node.stop)
@@ -453,7 +480,7 @@ class GatewayNetwork:
             client_kind=ClientKind.COMETBFT if checkpoint else ClientKind.NONE,
             method=chain.method,
             depth=chain.depth,
-            depth_max=16,
+            depth_max=max(16, chain.depth),
             handler_gas_max=HANDLER_GAS_MAX,
             checkpoint=checkpoint,
             notaries=None if checkpoint else self.notary_set,
@@ -462,7 +489,7 @@ class GatewayNetwork:
     async def _administer(self, chain: Parachain) -> None:
         bodies: list[HubBody] = [
             OpenDomain(8_192, 1, 30 * 86_400),
-            Verification(chain.method, 16, 0 if chain.method is Method.SPV else 1),
+            Verification(chain.method, max(16, chain.depth), 0 if chain.method is Method.SPV else 1),
             RegisterApplication(TOKEN, chain.token, Protocols.ATP),
             RegisterApplication(RECORD_NOTARY, chain.record_notary, Protocols.FORWARD),
         ]

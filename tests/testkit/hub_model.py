@@ -79,6 +79,7 @@ class HubModel:
     relays: tuple[int, ...] = (1,)
     handler: Handler = _succeed
     handler_gas_max: int = 1_000_000
+    chain_type: type[SourceChain] = SourceChain
     chain: SourceChain = field(init=False)
     outboxes: dict[int, OutboxHead] = field(default_factory=dict)
     log: dict[int, list[Entry]] = field(default_factory=dict)
@@ -92,7 +93,7 @@ class HubModel:
 
     def __post_init__(self) -> None:
         address = keccak256(b"hub %d" % self.registration)[:20]
-        self.chain = SourceChain(f"chain-{self.registration}", address)
+        self.chain = self.chain_type(f"chain-{self.registration}", address)
         for relay in (0, *self.relays):
             opening = open_hub_outbox(self.registration, address, self.domain, relay)
             self.outboxes[relay], self.log[relay] = OutboxHead(0, opening), []

@@ -1,6 +1,7 @@
 """A JSON-RPC proxy that lies, freezes, hangs or fails, for tests of whoever must not believe one node.
 
-It stands in front of a real node (or another proxy) and forwards everything but what it was told to change.
+It stands in front of a real node (or another proxy) and forwards everything but what it was told to change. To lie to
+one client only, give that client a proxy of its own.
 """
 
 import asyncio
@@ -26,6 +27,8 @@ class LyingProxy:
         self._frozen: dict[str, Any] | None = None
         self._hanging = False
         self._http_status: int | None = None
+        self._flapping = False
+        self._flaps = 0
         self.calls: list[tuple[str, list[Any]]] = []
         """Every call that arrived."""
         self.lies = 0
@@ -68,6 +71,10 @@ class LyingProxy:
             self._released.set()
             self._released = asyncio.Event()
 
+    def flap(self, flapping: bool = True) -> None:
+        """Refuse every other request by HTTP 503, as a node behind a sick load balancer does."""
+        self._flapping = flapping
+
     async def freeze_latest(self) -> None:
         """From now on the newest block is the one that is newest now."""
         answer = await self._ask(
@@ -81,10 +88,16 @@ class LyingProxy:
         self._failing.clear()
         self._frozen = None
         self._http_status = None
+        self._flapping = False
         self.hang(False)
 
     async def _handle(self, request: web.Request) -> web.Response:
         body = await request.json()
+        if self._flapping:
+            self._flaps += 1
+            if self._flaps % 2:
+                self.lies += 1
+                return web.Response(status=503, text="no healthy upstream")
         if self._hanging:
             self.lies += 1
             await self._released.wait()
@@ -109,14 +122,13 @@ class LyingProxy:
             if method == "eth_getBlockByNumber" and params and params[0] == "latest":
                 self.lies += 1
                 return {"jsonrpc": "2.0", "id": call["id"], "result": self._frozen}
-        answer = await self._ask(call)
+        answer: dict[str, Any] = await self._ask(call)
         if method in self._edits and "result" in answer:
             edited = self._edits[method](method, params, json.loads(json.dumps(answer["result"])))
             self.lies += edited != answer["result"]
             answer["result"] = edited
         return answer
 
-    async def _ask(self, call: dict[str, Any]) -> dict[str, Any]:
+    async def _ask(self, call: Any) -> Any:  # noqa: ANN401 - JSON
         async with self._session.post(self._node_url, json=call) as response:
-            answer: dict[str, Any] = await response.json(content_type=None)
-            return answer
+            return await response.json(content_type=None)

@@ -35,6 +35,25 @@ def require_tool(name: str) -> Path:
     _lack(f"{name} is missing: `make test` installs it if the registries answer and have a package for this platform")
 
 
+def require_program(name: str, remedy: str) -> str:
+    """Returns the path of a program that the machine has to bring along, or treats it as missing tools are treated.
+
+    Args:
+        name: the program.
+        remedy: how to get it.
+    """
+    found = shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"]))
+    if found is None:
+        _lack(f"{name} is missing. {remedy}")
+    return found
+
+
+def require_root(what_for: str) -> None:
+    """Treats a test that is not run by root as one whose tool is missing."""
+    if os.geteuid() != 0:
+        _lack(f"{what_for} needs root")
+
+
 def require_cached(name: str) -> Path:
     """Returns a folder that the set-up has put into .cache; missing, it is treated as a missing program is."""
     folder = CACHE / name

@@ -224,15 +224,19 @@ class CometBftRpc:
         result = _object(fields.get("tx_result"), "tx_result")
         try:
             return RelayTransactionResult(
-                int(fields["height"]), int(result.get("code") or 0), str(result.get("log") or "")
+                int(fields["height"]),
+                int(result.get("code") or 0),
+                str(result.get("log") or ""),
+                base64.b64decode(str(result.get("data") or ""), validate=True),
             )
         except (KeyError, ValueError) as error:
             raise TransientChainError(f"{self.url}: malformed transaction result") from error
 
-    def wakes(self) -> AsyncIterator[None]:
-        """Yield at each new block and each reconnection."""
+    def wakes(self, others: "Sequence[CometBftRpc]" = ()) -> AsyncIterator[None]:
+        """Yield at each new block and each reconnection, of another node of the chain where this one is not there."""
         request = {"method": "subscribe", "params": {"query": "tm.event='NewBlock'"}}
-        return Subscription(self._websocket_url, request).wakes()
+        urls = [other._websocket_url for other in others]
+        return Subscription(self._websocket_url, request, others=urls).wakes()
 
     def _query_value(self, path: str, answer: object) -> bytes:
         response = _object(_object(answer, "abci_query").get("response"), "abci_query response")

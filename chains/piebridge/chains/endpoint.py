@@ -240,6 +240,8 @@ class RelayTransactionResult:
     """0, or the application's reason to refuse."""
     log: str
     """Reason in words."""
+    data: bytes = b""
+    """Of a success: number of pieces of news that it brought, 4 bytes; 0 where all of it was known before."""
 
 
 @runtime_checkable

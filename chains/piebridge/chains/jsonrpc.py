@@ -8,6 +8,7 @@ Source: JSON-RPC 2.0 specification; EIP-1474 and the clients' own messages for t
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import AsyncIterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, NoReturn
@@ -195,33 +196,41 @@ class Subscription:
     """
 
     def __init__(
-        self, url: str, request: Mapping[str, Any], *, reconnect_seconds: float = 1.0, heartbeat_seconds: float = 20.0
+        self,
+        url: str,
+        request: Mapping[str, Any],
+        *,
+        others: Sequence[str] = (),
+        reconnect_seconds: float = 1.0,
+        heartbeat_seconds: float = 20.0,
     ) -> None:
         """Remember what to subscribe to.
 
         Args:
             url: ``ws`` or ``wss`` address.
             request: method and params of the subscribing call.
+            others: addresses of other nodes of the same chain, taken in turn when a connection ends or is refused.
             reconnect_seconds: pause before a new connection.
             heartbeat_seconds: interval of pings; a connection that leaves one unanswered is dropped.
 
         Raises:
             ConfigurationError: the address has another scheme.
         """
-        if not url.startswith(("ws://", "wss://")):
-            raise ConfigurationError(f"subscription address {url!r} must start with ws:// or wss://")
-        self._url = url
+        self._urls = (url, *others)
+        for address in self._urls:
+            if not address.startswith(("ws://", "wss://")):
+                raise ConfigurationError(f"subscription address {address!r} must start with ws:// or wss://")
         self._request = {"jsonrpc": "2.0", "id": 1, **request}
         self._reconnect_seconds = reconnect_seconds
         self._heartbeat_seconds = heartbeat_seconds
 
     async def wakes(self) -> AsyncIterator[None]:
         """Yield at each notification and each (re)connection, for ever; ends only by cancellation."""
-        while True:
+        for url in itertools.cycle(self._urls):
             with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
                 async with (
                     aiohttp.ClientSession() as session,
-                    session.ws_connect(self._url, heartbeat=self._heartbeat_seconds, timeout=_WS_TIMEOUT) as socket,
+                    session.ws_connect(url, heartbeat=self._heartbeat_seconds, timeout=_WS_TIMEOUT) as socket,
                 ):
                     await socket.send_str(orjson.dumps(self._request).decode())
                     async for message in socket:

@@ -102,7 +102,8 @@ def _unproven(view: NetworkView, facts: PacketFacts) -> tuple[ChainView, int, in
         return None
     if chain is None or chain.entry.verification != "notary" or head - number < chain.entry.finality_depth:
         return None
-    return chain, number, outbox
+    # Where gateways ask, too: notaries do not sign of old blocks, and any later one proves the entry as well.
+    return chain, head - chain.entry.finality_depth, outbox
 
 
 async def _http_problem(url: str) -> str | None:

@@ -132,6 +132,7 @@ class _Collector:
             relay=relay.entry.id,
             life_cycle=str(status.get("life_cycle", "UNKNOWN")),
             paused=bool(status.get("paused")),
+            halted=await self._halted(relay),
             recorded_height=height,
             recorded_time=await relay.time(height) if height else None,
             proof_bytes=await self._proof_bytes(relay, height),
@@ -141,6 +142,13 @@ class _Collector:
             answer_proof_bytes=await self._answer_proof_bytes(relay, answer_height),
             answer_entry=answer_entry or None,
         )
+
+    async def _halted(self, relay: RelayView) -> str | None:
+        silent, needed = await relay.silent_validators(), 2 * relay.entry.n // 3 + 1
+        running = relay.entry.n - len(silent)
+        if running >= needed:
+            return None
+        return f"{running} of {relay.entry.n} validators run, {needed} must; down: {', '.join(silent)}"
 
     def _delivered_entry(self, delivery: ReceivedRange) -> tuple[int, int]:
         """Return number and height, in the relay chain's outbox, of the entry that brought the packet."""

@@ -7,13 +7,15 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from piebridge.cli import output, processes, progress
-from piebridge.cli.demo_report import Report
-from piebridge.cli.local_network.plan import ParachainKind, Wishes
+from piebridge.cli.local_network.plan import Engine, ParachainKind, Wishes
+
+if TYPE_CHECKING:
+    from piebridge.cli.demo_report import Report
 
 
 def demo(
@@ -24,6 +26,14 @@ def demo(
             help="embedded: EVM chains on ABCI, verified by light client. anvil: Foundry's node, verified by notaries.",
         ),
     ] = ParachainKind.EMBEDDED,
+    engine: Annotated[
+        Engine,
+        typer.Option(
+            "--engine",
+            help="What makes the blocks of relay chains and EVM chains on ABCI. embedded: one process for a chain. "
+            "cometbft: a CometBFT node for each validator.",
+        ),
+    ] = Engine.EMBEDDED,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the network running and its files in place.")] = False,
     port_base: Annotated[
         int | None, typer.Option("--port-base", help="First port. Default: the first free one.", show_default=False)
@@ -32,10 +42,12 @@ def demo(
 ) -> None:
     """Move tokens between three chains, see refused and expired transfers come back, let an oracle check everything.
 
-    Three parachains, one relay chain with four validator keys, two gateways; everything runs on this machine and is
+    Three parachains, one relay chain with four validators, two gateways; everything runs on this machine and is
     gone afterwards. Exit code 0 only if everything happened as it should and the oracle agrees.
     """
-    wishes = _wishes(parachain_kind, port_base)
+    wishes = _wishes(parachain_kind, engine, port_base)
+    if not json:  # at once: what follows is imported first
+        output.say("A relay domain on this machine: chains, gateways, packets, and an oracle. It takes about a minute.")
     directory = Path(tempfile.mkdtemp(prefix="piebridge-demo-"))
     signal.signal(signal.SIGTERM, _interrupt)
     ended_well = False
@@ -56,7 +68,7 @@ def demo(
         raise typer.Exit(1)
 
 
-async def _run(wishes: Wishes, directory: Path, shown: progress.Progress) -> Report:
+async def _run(wishes: Wishes, directory: Path, shown: progress.Progress) -> "Report":
     from piebridge.cli.demo_scenario import Scenario
     from piebridge.cli.local_network.up import up
 
@@ -65,10 +77,10 @@ async def _run(wishes: Wishes, directory: Path, shown: progress.Progress) -> Rep
     return await scenario.play(network)
 
 
-def _wishes(kind: ParachainKind, port_base: int | None) -> Wishes:
+def _wishes(kind: ParachainKind, engine: Engine, port_base: int | None) -> Wishes:
     from piebridge.cli.local_network import folder
 
-    wishes = Wishes(parachain_kind=kind)
+    wishes = Wishes(parachain_kind=kind, engine=engine)
     return replace(wishes, port_base=folder.find_free_ports(wishes) if port_base is None else port_base)
 
 

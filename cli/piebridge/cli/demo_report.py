@@ -75,7 +75,7 @@ class Report:
             "seconds": round(self.seconds, 2),
             "latency_seconds": dict(zip(("p50", "max"), self._latency(self.expectations), strict=True)),
             "packets": [
-                packet.packet_document(item.packet)
+                packet.packet_document(item.packet, self.chain_name)
                 | packet.trace_document(self.traces[item.packet.id][1])
                 | {"what": item.what, "latency_seconds": self.latencies[item.packet.id], "gas": self._gas(item)}
                 for item in self.expectations

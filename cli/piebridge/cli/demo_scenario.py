@@ -10,14 +10,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from piebridge.cli import oracle_command, processes, sending
+from piebridge.cli.accounts import account_key
 from piebridge.cli.collect import collect
 from piebridge.cli.demo_report import Expectation, Report
 from piebridge.cli.network_file import NetworkFile
 from piebridge.cli.progress import Progress
 from piebridge.cli.sending import TOKEN_UNIT, Transfer
 from piebridge.cli.trace import State, trace
-from piebridge.cli.view import ChainView, NetworkView, account_key, artifact
-from piebridge.cli.wallet import Call, Wallet, contract_address
+from piebridge.cli.view import ChainView, NetworkView, artifact
+from piebridge.cli.wallet import Call
 from piebridge.cli.watch import POLL_SECONDS, Watch
 from piebridge.contracts.loader import load
 from piebridge.crypto.errors import TransientChainError
@@ -50,21 +51,20 @@ class Scenario:
         """
         async with NetworkView(network, self._directory) as view:
             self._view, self._watch = view, Watch(view)
-            self._key = account_key(view, network.account("alice"))
+            self._key = account_key(view.network, view.directory, network.account("alice"))
             self._first, self._second, self._third = list(view.chains.values())[:3]
             ready = time.monotonic()
-            board, record = await self._send_batch()
+            record = await self._send_batch()
             left = await self._until_finished()
             total = len(self._expectations)
             self._progress.done(f"{total - left} of {total} packets finished")
             await self._expire()
             self._progress.working("asking the chains what happened")
-            return await self._report(ready, board, record)
+            return await self._report(ready, record)
 
-    async def _send_batch(self) -> tuple[bytes, tuple[bytes, bytes]]:
+    async def _send_batch(self) -> tuple[bytes, bytes]:
         """Send transfers between all chains, one to be refused, a notarisation and a message, all at the same time."""
         view, bob = self._view, self._view.address("bob")
-        board = contract_address(self._view.address("alice"), 0)
         token = self._second.application("token")
         key, value = secrets.token_bytes(32), secrets.token_bytes(32)
         expiry = sending.expiry_in(sending.DEFAULT_EXPIRES_IN_SECONDS)
@@ -80,24 +80,19 @@ class Scenario:
         batches[self._first.name].append(("refused transfer", refused, State.REFUNDED))
         record = sending.notarise_call(view, self._first, self._third.entry.registration, key, value, expiry)
         batches[self._first.name].append(("notarisation", record, State.COMPLETED))
-        message = sending.message_call(self._third, self._second.entry.evm_chain_id, board, MESSAGE)
+        message = sending.message_call(
+            self._third, self._second.entry.evm_chain_id, self._second.message_board, MESSAGE
+        )
         batches[self._third.name].append(("ERC-7786 message", message, State.COMPLETED))
 
         self._progress.working("sending packets from all chains")
-        deployment = Call(load("MessageBoard").deployment_data(f"0x{self._second.application('erc7786-door').hex()}"))
-        await self._send_from(self._second, batches, deployment)
-        await asyncio.gather(*(self._send_from(chain, batches) for chain in (self._first, self._third)))
+        await asyncio.gather(*(self._send_from(chain, batches) for chain in view.chains.values()))
         count = len(self._expectations)
         self._progress.done(f"{count} packets sent: transfers, one that will be refused, a notarisation, a message")
-        return board, (key, value)
+        return key, value
 
-    async def _send_from(
-        self, chain: ChainView, batches: dict[str, list[tuple[str, Call, State]]], deployment: Call | None = None
-    ) -> None:
-        """Send the packets of one chain together, behind the transaction that creates the message board there."""
-        wallet = Wallet(chain.client, self._key, chain.entry.evm_chain_id)
-        if deployment is not None:
-            await wallet.execute([deployment])
+    async def _send_from(self, chain: ChainView, batches: dict[str, list[tuple[str, Call, State]]]) -> None:
+        """Send the packets of one chain together."""
         began = time.monotonic()
         items = batches[chain.name]
         packets = await sending.send(chain, self._key, [call for _, call, _ in items])
@@ -145,7 +140,7 @@ class Scenario:
             await asyncio.sleep(POLL_SECONDS)
         return left
 
-    async def _report(self, ready: float, board: bytes, record: tuple[bytes, bytes]) -> Report:
+    async def _report(self, ready: float, record: tuple[bytes, bytes]) -> Report:
         view = self._view
         traces = {}
         for item in self._expectations:
@@ -157,8 +152,8 @@ class Scenario:
         )
         if (stored, source) != (record[1], self._first.entry.registration):
             faults.append(f"{self._third.name} does not hold the notarised record")
-        verdict = await asyncio.to_thread(oracle_command.examine, view.network, [f"0x{board.hex()}"])
-        if not await self._message_stands_on(board):
+        verdict = await asyncio.to_thread(oracle_command.examine, view.network)
+        if not await self._message_stands():
             faults.append(f"the message board on {self._second.name} does not show the message")
         return Report(
             expectations=self._expectations,
@@ -172,8 +167,8 @@ class Scenario:
             chain_name=view.chain_name,
         )
 
-    async def _message_stands_on(self, board: bytes) -> bool:
-        query = {"address": f"0x{board.hex()}", "fromBlock": "0x0", "toBlock": "latest"}
+    async def _message_stands(self) -> bool:
+        query = {"address": self._second.entry.message_board, "fromBlock": "0x0", "toBlock": "latest"}
         logs = await self._second.client.call("eth_getLogs", [query])
         posted = load("MessageBoard")
         assert isinstance(logs, list)

@@ -115,6 +115,8 @@ class RelayFacts:
     """State in its life cycle."""
     paused: bool = False
     """Whether it serves no new packets."""
+    halted: str | None = None
+    """Why it cannot make blocks although it answers; None if it can."""
     recorded_height: int | None = None
     """Height that recorded the packet."""
     recorded_time: float | None = None

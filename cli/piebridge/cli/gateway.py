@@ -1,14 +1,19 @@
 """``piebridge gateway``: carry packets between the chains of a domain."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
+from urllib.parse import quote, urlsplit
 
 import typer
 
 from piebridge.cli import passphrase, serving
 from piebridge.cli.network_file import DEFAULT_DIRECTORY, FILE_NAME
 from piebridge.crypto import keystore
+from piebridge.crypto.errors import ConfigurationError
 from piebridge.crypto.keystore import KeyPurpose
+
+if TYPE_CHECKING:
+    from piebridge.gateway.config import BrokerConfig
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -28,20 +33,62 @@ def run(
     network: Annotated[
         Path, typer.Option("--network", help="Network file with the chains and relay chains to serve.")
     ] = DEFAULT_DIRECTORY / FILE_NAME,
+    broker: Annotated[
+        str | None,
+        typer.Option(
+            "--broker",
+            help="Redis for the tasks of worker processes, redis://HOST:PORT. Without, this one process does all.",
+            show_default=False,
+        ),
+    ] = None,
+    workers: Annotated[int, typer.Option("--workers", min=1, max=64, help="Worker processes, with --broker.")] = 1,
+    broker_password_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--broker-password-file",
+            help="File with the password of Redis. Only its owner may be able to read it.",
+            show_default=False,
+        ),
+    ] = None,
     passphrase_file: passphrase.FileOption = None,
     passphrase_fd: passphrase.DescriptorOption = None,
     dev: Annotated[bool, typer.Option("--dev", help="Accept a key of a local network, which has no value.")] = False,
 ) -> None:
     """Run a gateway until SIGTERM or Ctrl-C. Killed at any moment, it loses nothing: chains remember for it."""
+    settings = _broker(broker, workers, broker_password_file)
     secret = passphrase.read(passphrase_file, passphrase_fd, prompt=f"Passphrase of {key}")
     private_key = keystore.load(key, KeyPurpose.GATEWAY, secret, dev=dev)
 
     from piebridge.gateway.config import gateway_config_from_network
     from piebridge.gateway.service import Gateway
 
-    config = gateway_config_from_network(network, name, private_key)
+    config = gateway_config_from_network(network, name, private_key, settings)
 
     async def main() -> None:
         await serving.serve(Gateway(config), lambda: f"gateway {name} carries packets of domain {config.domain}")
 
     serving.run_until_told(main)
+
+
+def _broker(url: str | None, workers: int, password_file: Path | None) -> "BrokerConfig | None":
+    """Return what the options say about Redis and workers.
+
+    Raises:
+        ConfigurationError: they do not fit together, or a password stands where other users can read it.
+    """
+    from piebridge.gateway.config import BrokerConfig
+
+    if url is None:
+        if workers > 1 or password_file is not None:
+            raise ConfigurationError("--workers and --broker-password-file need --broker redis://HOST:PORT")
+        return None
+    parts = urlsplit(url)
+    if parts.password is not None:
+        raise ConfigurationError(
+            "a password on the command line can be read by every user of this machine: use --broker-password-file"
+        )
+    if password_file is not None:
+        password = quote(passphrase.read(password_file, None, prompt=""), safe="")
+        user = parts.username or ""
+        url = parts._replace(netloc=f"{user}:{password}@{parts.netloc.rpartition('@')[2]}").geturl()
+    return BrokerConfig(url, workers)

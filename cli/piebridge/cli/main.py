@@ -1,11 +1,14 @@
 """The ``piebridge`` command: one Typer application, a module for each group of commands."""
 
+import os
 import sys
 from collections.abc import Callable
-from importlib import import_module
+from importlib import import_module, metadata
+from typing import Annotated
 
 import typer
 
+from piebridge import failpoints
 from piebridge.cli import output
 from piebridge.crypto.errors import PieBridgeError, TransientChainError
 
@@ -47,7 +50,14 @@ def build(word: str | None = None) -> typer.Typer:
     )
 
     # A callback, so that a group stays a word of its own where it is the only one; its text would replace the help.
-    app.callback()(lambda: None)
+    @app.callback()
+    def before_every_command(
+        version: Annotated[
+            bool, typer.Option("--version", help="Print the version and leave.", is_eager=True, callback=_tell_version)
+        ] = False,
+    ) -> None:
+        pass
+
     for name, path in _GROUPS.items():
         if word in _GROUPS and name != word:
             continue
@@ -59,12 +69,22 @@ def build(word: str | None = None) -> typer.Typer:
     return app
 
 
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        try:
+            output.say(f"piebridge {metadata.version('piebridge')}")
+        except metadata.PackageNotFoundError:
+            output.say("piebridge, run from its sources without having been installed")
+        raise typer.Exit
+
+
 def run(command: Callable[[], object]) -> int:
     """Run a command and turn what goes wrong into a message and an exit code.
 
     Typer itself answers wrong options (exit code 2) and Ctrl-C, by leaving the program.
     """
     try:
+        failpoints.arm(os.environ)
         command()
     except PieBridgeError as error:
         if "--json" in sys.argv:

@@ -23,6 +23,14 @@ app = typer.Typer(
 )
 
 DirectoryOption = Annotated[Path, typer.Option("--dir", help="Folder of the network.")]
+EngineOption = Annotated[
+    Engine,
+    typer.Option(
+        "--engine",
+        help="What makes the blocks of relay chains and EVM chains on ABCI. embedded: one process for a chain. "
+        "cometbft: a CometBFT node for each validator.",
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 _STOP_TIMEOUT_SECONDS = 10.0
@@ -40,9 +48,26 @@ def up(
         ),
     ] = ParachainKind.EMBEDDED,
     relay_chains: Annotated[int, typer.Option("--relay-chains", help="Number of relay chains of the domain.")] = 1,
-    validators: Annotated[int, typer.Option("--validators", help="Validator keys of each relay chain.")] = 4,
+    validators: Annotated[int, typer.Option("--validators", help="Validators of each relay chain.")] = 4,
+    parachain_validators: Annotated[
+        int,
+        typer.Option("--parachain-validators", help="Validators of each embedded parachain, with --engine cometbft."),
+    ] = 1,
     gateways: Annotated[int, typer.Option("--gateways", help="Number of gateways.")] = 2,
-    engine: Annotated[Engine, typer.Option("--engine", help="What makes the blocks.")] = Engine.EMBEDDED,
+    anvil_depth: Annotated[
+        int,
+        typer.Option("--anvil-depth", help="Blocks that must stand on a block of an anvil chain before it counts."),
+    ] = 1,
+    engine: EngineOption = Engine.EMBEDDED,
+    broker: Annotated[
+        str | None,
+        typer.Option(
+            "--broker",
+            help="Give the gateways workers behind a broker. redis: start one here. redis://HOST:PORT: use that one.",
+            show_default=False,
+        ),
+    ] = None,
+    workers: Annotated[int, typer.Option("--workers", help="Worker processes of each gateway, with --broker.")] = 1,
     directory: DirectoryOption = DEFAULT_DIRECTORY,
     port_base: Annotated[
         int, typer.Option("--port-base", help="First port; the others follow it. Below 32768.")
@@ -59,12 +84,31 @@ def up(
 
     Example: piebridge network up --parachains 3 --detach
     """
+    from piebridge.cli.local_network import folder
     from piebridge.cli.local_network.up import up as start
 
-    wishes = Wishes(parachains, parachain_kind, relay_chains, validators, gateways, port_base, engine)
+    wishes = Wishes(
+        parachains,
+        parachain_kind,
+        relay_chains,
+        validators,
+        gateways,
+        port_base,
+        engine,
+        parachain_validators,
+        broker,
+        workers,
+        anvil_depth,
+    )
     signal.signal(signal.SIGTERM, _interrupt)
-    with progress.shown(silent=json) as shown:
-        network = asyncio.run(start(wishes, directory.absolute(), shown, replace=replace))
+    before = folder.is_unfinished(directory)
+    try:
+        with progress.shown(silent=json) as shown:
+            network = asyncio.run(start(wishes, directory.absolute(), shown, replace=replace))
+    except BaseException:
+        if not before and folder.is_unfinished(directory):
+            output.complain(folder.hint_after_interruption(directory), style="none")
+        raise
     if json:
         output.print_json(_status(network, directory))
     else:
@@ -140,16 +184,12 @@ def start_again(
     directory: DirectoryOption = DEFAULT_DIRECTORY,
     json: JsonOption = False,
 ) -> None:
-    """Start processes again that have ended. Embedded chains, gateways and notaries go on where they were."""
+    """Start processes again that have ended. Chains but anvil's, gateways and notaries go on where they were."""
     network = network_file.load(directory)
-    by_name = {item.name: item for item in network.processes}
-    for name in names or []:
-        if name not in by_name:
-            raise ConfigurationError(f"no process {name!r}; the network has: {', '.join(by_name)}")
+    by_name = _named(network, names)
     down = [name for name in names or by_name if not processes.is_running(by_name[name])]
     for name in down:
-        if by_name[name].role == "parachain" and network.chain(name).kind == "anvil":
-            raise ConfigurationError(f"{name} is an anvil chain, which keeps nothing: start a new network instead")
+        _require_memory(network, name)
     for name in down:
         by_name[name] = processes.start_again(by_name[name], directory.absolute())
         network_file.save(network.with_processes(tuple(by_name.values())), directory)
@@ -157,6 +197,40 @@ def start_again(
         output.print_json([{"name": name, "pid": by_name[name].pid} for name in down])
     else:
         output.say(f"started {', '.join(down)}" if down else "everything that was named runs already")
+
+
+@app.command()
+def restart(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="Names as `network status` shows them; the relay chains' processes if none."),
+    ] = None,
+    directory: DirectoryOption = DEFAULT_DIRECTORY,
+    json: JsonOption = False,
+) -> None:
+    """Stop processes and start them again one after the other, each once the one before has caught up.
+
+    On the engine cometbft a relay chain makes blocks all the while.
+    """
+    from piebridge.cli.local_network.restart import caught_up
+
+    network = network_file.load(directory)
+    by_name = _named(network, names)
+    chosen = names or [item.name for item in network.processes if item.role == "relay"]
+    for name in chosen:
+        _require_memory(network, name)
+    done = []
+    for name in chosen:
+        killed = processes.stop([by_name[name]], _STOP_TIMEOUT_SECONDS)
+        by_name[name] = processes.start_again(by_name[name], directory.absolute())
+        network = network.with_processes(tuple(by_name.values()))
+        network_file.save(network, directory)
+        asyncio.run(caught_up(network, by_name[name], directory.absolute()))
+        done.append({"name": name, "pid": by_name[name].pid, "killed": bool(killed)})
+        if not json:
+            output.say(f"{name} runs again")
+    if json:
+        output.print_json(done)
 
 
 @app.command()
@@ -190,6 +264,20 @@ def register(
     else:
         for name, transaction in done.items():
             output.say(f"application {application} is registered on {name}, transaction {transaction}")
+
+
+def _named(network: NetworkFile, names: list[str] | None) -> dict[str, ProcessEntry]:
+    """Return the processes of a network by name, once every name that was given is known to be one of them."""
+    by_name = {item.name: item for item in network.processes}
+    for name in names or []:
+        if name not in by_name:
+            raise ConfigurationError(f"no process {name!r}; the network has: {', '.join(by_name)}")
+    return by_name
+
+
+def _require_memory(network: NetworkFile, name: str) -> None:
+    if any(chain.name == name and chain.kind == "anvil" for chain in network.chains):
+        raise ConfigurationError(f"{name} is an anvil chain, which keeps nothing: start a new network instead")
 
 
 def _contract_of(text: str, network: NetworkFile) -> tuple[str, bytes]:
@@ -241,14 +329,13 @@ def _stay(network: NetworkFile, *, quiet: bool) -> None:
 
 def _ending_order(entries: "list[ProcessEntry] | tuple[ProcessEntry, ...]") -> list[ProcessEntry]:
     """Carriers first, so that they do not complain about chains that are gone."""
-    order = {"gateway": 0, "notary": 1, "relay": 2, "proxy": 3, "parachain": 4}
+    order = {"gateway": 0, "broker": 1, "notary": 1, "relay": 2, "proxy": 3, "parachain": 4}
     return sorted(entries, key=lambda entry: order[entry.role])
 
 
 def _status(network: NetworkFile, directory: Path) -> dict[str, Any]:
-    addresses = {chain.name: chain.rpc_url for chain in network.chains}
+    addresses = _parachain_nodes(network) | _relay_nodes(network)
     addresses |= {f"{chain.name}-proxy": chain.second_rpc_url or "" for chain in network.chains}
-    addresses |= {f"relay-{relay.id}": relay.validators[0].rpc_url for relay in network.relay_chains}
     addresses |= {gateway.name: gateway.status_url or "" for gateway in network.gateways}
     addresses |= {f"notary-{notary.index}": notary.url for notary in network.notaries}
     listed = [
@@ -291,9 +378,28 @@ async def _heights(network: NetworkFile) -> dict[str, int | None]:
         finally:
             await rpc.close()
 
-    asked = {chain.name: parachain(chain.rpc_url) for chain in network.chains}
-    asked |= {f"relay-{item.id}": relay(item.validators[0].rpc_url) for item in network.relay_chains}
+    asked = {name: parachain(url) for name, url in _parachain_nodes(network).items()}
+    asked |= {name: relay(url) for name, url in _relay_nodes(network).items()}
     return dict(zip(asked, await asyncio.gather(*asked.values()), strict=True))
+
+
+def _parachain_nodes(network: NetworkFile) -> dict[str, str]:
+    """Return the eth_* RPC of each process of a parachain."""
+    found: dict[str, str] = {}
+    for chain in network.chains:
+        urls = chain.rpc_urls or (chain.rpc_url,)
+        names = [chain.name] if len(urls) == 1 else [f"{chain.name}-validator-{index}" for index in range(len(urls))]
+        found |= dict(zip(names, urls, strict=True))
+    return found
+
+
+def _relay_nodes(network: NetworkFile) -> dict[str, str]:
+    """Return the CometBFT RPC of each process of a relay chain; of several validators in one, the first's."""
+    found: dict[str, str] = {}
+    for relay in network.relay_chains:
+        for validator in relay.validators:
+            found.setdefault(validator.process or f"relay-{relay.id}", validator.rpc_url)
+    return found
 
 
 def _print_where(network: NetworkFile, directory: Path, *, detached: bool) -> None:

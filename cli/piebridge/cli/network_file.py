@@ -61,8 +61,14 @@ class ChainEntry:
     """Address of the hub contract."""
     applications: tuple[ApplicationEntry, ...]
     """Applications registered at the hub."""
+    message_board: str | None
+    """Example receiver of ERC-7786 messages; None where there is none."""
     log_file: str
-    """Log of the chain's process, relative to the network folder."""
+    """Log of the chain's (first) process, relative to the network folder."""
+    engine: str | None = None
+    """``embedded`` or ``cometbft``; None for a node of others."""
+    rpc_urls: tuple[str, ...] = ()
+    """eth_* JSON-RPC of every validator's node, ``rpc_url`` first."""
 
     def application(self, name: str) -> ApplicationEntry:
         """Return the application of that name.
@@ -91,6 +97,8 @@ class ValidatorEntry:
     """Its CometBFT RPC."""
     websocket_url: str
     """Its CometBFT RPC over WebSocket."""
+    process: str | None = None
+    """Name of the process that runs it; several validators share one on the embedded engine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +138,7 @@ class RelayChainEntry:
     set_epoch: int
     """Epoch of the endorsement set."""
     log_file: str
-    """Log of the relay chain's process, relative to the network folder."""
+    """Log of the relay chain's (first) process, relative to the network folder."""
     endorse: EndorseEntry = field(default_factory=EndorseEntry)
     """How to ask for endorsements."""
 
@@ -345,7 +353,8 @@ def save(network: NetworkFile, directory: Path) -> Path:
 
 def _chain(entry: dict[str, Any]) -> ChainEntry:
     applications = tuple(ApplicationEntry(**application) for application in entry["applications"])
-    return ChainEntry(**{**entry, "applications": applications, "cometbft_rpc_urls": tuple(entry["cometbft_rpc_urls"])})
+    lists = {name: tuple(entry.get(name, ())) for name in ("cometbft_rpc_urls", "rpc_urls")}
+    return ChainEntry(**{**entry, **lists, "applications": applications})
 
 
 def _relay_chain(entry: dict[str, Any]) -> RelayChainEntry:

@@ -43,7 +43,8 @@ def examine(network: NetworkFile, recipients: Sequence[str] = ()) -> Verdict:
 
     Args:
         network: the network.
-        recipients: message boards whose ERC-7786 messages are checked; others are taken on trust.
+        recipients: message boards whose ERC-7786 messages are checked, besides those of the network file; others are
+            taken on trust.
 
     Raises:
         ChainError: a chain does not answer.
@@ -57,7 +58,7 @@ def examine(network: NetworkFile, recipients: Sequence[str] = ()) -> Verdict:
             hub=chain.hub,
             token=chain.application("token").address,
             record_notary=chain.application("record-notary").address,
-            boards=tuple(recipients),
+            boards=tuple(sorted({*recipients, *([chain.message_board] if chain.message_board else [])})),
         )
         for chain in network.chains
     ]

@@ -2,8 +2,9 @@
 
 import asyncio
 import secrets
+import string
 import time
-from datetime import UTC, datetime
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,14 +13,14 @@ import typer
 from rich.markup import escape
 
 from piebridge.cli import output, rendering, sending
+from piebridge.cli.accounts import account_key
 from piebridge.cli.collect import collect
 from piebridge.cli.facts import SentPacket
 from piebridge.cli.network_file import DEFAULT_DIRECTORY
 from piebridge.cli.trace import State, Trace, trace
-from piebridge.cli.view import NetworkView, account_key
+from piebridge.cli.view import ChainView, NetworkView
 from piebridge.cli.watch import Watch
 from piebridge.crypto.errors import ConfigurationError
-from piebridge.protocol_stack.application import APPLICATIONS
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -31,13 +32,18 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machine
 FromOption = Annotated[str, typer.Option("--from", help="Source chain: name or registration.", show_default=False)]
 ToOption = Annotated[str, typer.Option("--to", help="Destination chain: name or registration.", show_default=False)]
 AccountOption = Annotated[str, typer.Option("--account", help="Account of the network that signs and pays.")]
-WaitOption = Annotated[bool, typer.Option("--wait", help="Wait until nothing more will happen to it.")]
-TimeoutOption = Annotated[int, typer.Option("--timeout", min=1, help="Longest wait, seconds.")]
+WaitOption = Annotated[
+    bool, typer.Option("--wait", help="Wait until nothing more will happen to it, at most --timeout seconds.")
+]
+TimeoutOption = Annotated[
+    int, typer.Option("--timeout", min=1, help="Longest wait with --wait, seconds; exit code 1 when it is over.")
+]
 IdArgument = Annotated[str, typer.Argument(help="Packet id, or its first digits.", show_default=False)]
 
 DEFAULT_TIMEOUT_SECONDS = 120
 _POLL_SECONDS = 0.5
 _ID_DIGITS = 12
+_WORD_DIGITS = 64
 
 
 class Sender(StrEnum):
@@ -56,13 +62,23 @@ def send(
         typer.Option("--application", help="erc7786-door: a message to a contract. record-notary: a key and a value."),
     ] = Sender.DOOR,
     recipient: Annotated[
-        str | None, typer.Option("--recipient", help="erc7786-door: the contract that takes the message, 0x...")
+        str | None,
+        typer.Option(
+            "--recipient",
+            help="erc7786-door: the contract that takes the message, 0x... Default: the destination's message board.",
+        ),
     ] = None,
     payload: Annotated[
-        str | None, typer.Option("--payload", help="erc7786-door: the message, text or 0x and hexadecimal digits.")
+        str, typer.Option("--payload", help="erc7786-door: the message, text or 0x and hexadecimal digits.")
+    ] = "hello",
+    key: Annotated[
+        str | None,
+        typer.Option("--key", help="record-notary: 0x and at most 64 hexadecimal digits. Default: random."),
     ] = None,
-    key: Annotated[str | None, typer.Option("--key", help="record-notary: 0x and 64 digits. Default: random.")] = None,
-    value: Annotated[str | None, typer.Option("--value", help="record-notary: 0x and 64 digits.")] = None,
+    value: Annotated[
+        str | None,
+        typer.Option("--value", help="record-notary: 0x and at most 64 hexadecimal digits, for example 0x2a."),
+    ] = None,
     expires_in: Annotated[
         int, typer.Option("--expires-in", min=1, help="record-notary: seconds until the destination refuses it.")
     ] = sending.DEFAULT_EXPIRES_IN_SECONDS,
@@ -76,28 +92,26 @@ def send(
 
     Examples:
 
-    piebridge packet send --from chain-1 --to chain-2 --recipient 0x... --payload hello
+    piebridge packet send --from chain-1 --to chain-2 --payload hello
 
-    piebridge packet send --from chain-1 --to chain-3 --application record-notary --value 0x00...2a
+    piebridge packet send --from chain-1 --to chain-3 --application record-notary --value 0x2a
     """
 
     async def run() -> None:
         async with NetworkView.open(directory) as view:
-            chain, other = view.chain(source), view.chain(destination).entry
-            _different(source, destination, chain.entry.registration, other.registration)
+            chain, other = different_chains(view, source, destination)
             if application is Sender.DOOR:
-                if recipient is None or payload is None:
-                    raise ConfigurationError("a message needs --recipient (a contract, 0x...) and --payload")
-                call = sending.message_call(chain, other.evm_chain_id, view.address(recipient), _payload(payload))
+                receiver = other.message_board if recipient is None else view.address(recipient)
+                call = sending.message_call(chain, other.entry.evm_chain_id, receiver, _payload(payload))
             else:
                 if value is None:
-                    raise ConfigurationError("a record needs --value: 0x and 64 hexadecimal digits")
+                    raise ConfigurationError("a record needs --value, for example --value 0x2a")
                 record_key = secrets.token_bytes(32) if key is None else _word("--key", key)
                 expiry = sending.expiry_in(expires_in)
                 call = sending.notarise_call(
-                    view, chain, other.registration, record_key, _word("--value", value), expiry
+                    view, chain, other.entry.registration, record_key, _word("--value", value), expiry
                 )
-            private_key = account_key(view, view.network.account(account))
+            private_key = account_key(view.network, view.directory, view.network.account(account))
             (packet,) = await sending.send(chain, private_key, [call])
             await report_sent(view, packet, wait=wait, timeout_seconds=timeout, as_json=json)
 
@@ -115,7 +129,7 @@ def list_packets(
     limit: Annotated[int, typer.Option("--limit", min=1, help="Show at most the newest so many.")] = 50,
     json: JsonOption = False,
 ) -> None:
-    """List packets, newest last, with where each of them is."""
+    """List packets, newest last, with where each of them is. docs/glossary.md says what the states mean."""
 
     async def run() -> list[dict[str, Any]]:
         async with NetworkView.open(directory) as view:
@@ -137,40 +151,28 @@ def list_packets(
     rows = asyncio.run(run())
     if json:
         output.print_json(rows)
-    elif not rows:
-        output.say("no packets; send one with: piebridge token send --from chain-1 --to chain-2 --amount 5")
+    elif rows:
+        _print_rows(rows)
+    elif pending or source is not None or destination is not None:
+        output.say("no such packet" + (" is under way: all have come to their end" if pending else ""))
     else:
-        columns = ("id", "sent", "from", "to", "seq", "application", "state", "waits for")
-        table = [
-            [
-                row["id"][: _ID_DIGITS + 2],
-                rendering.moment(row["time"]),
-                row["from"],
-                row["to"],
-                str(row["sequence"]),
-                row["application"],
-                row["state"],
-                ", ".join(row["waits"]),
-            ]
-            for row in rows
-        ]
-        output.print_table(None, columns, table)
+        output.say("no packets; send one with: piebridge token send --from chain-1 --to chain-2 --amount 5")
 
 
 @app.command()
 def show(packet_id: IdArgument, directory: DirectoryOption = DEFAULT_DIRECTORY, json: JsonOption = False) -> None:
     """Show the bytes of a packet: every field of the four layers, and what it means."""
 
-    async def run() -> tuple[SentPacket, list[rendering.Field]]:
+    async def run() -> None:
         async with NetworkView.open(directory) as view:
             packet = await view.find_packet(packet_id)
-            return packet, rendering.dissect(packet.packet, view.chain_name)
+            fields = rendering.dissect(packet.packet, view.chain_name)
+            if json:
+                output.print_json(packet_document(packet, view.chain_name) | {"fields": field_documents(fields)})
+            else:
+                print_layers(packet, fields)
 
-    packet, fields = asyncio.run(run())
-    if json:
-        output.print_json(packet_document(packet) | {"fields": field_documents(fields)})
-    else:
-        print_layers(packet, fields)
+    asyncio.run(run())
 
 
 @app.command("trace")
@@ -179,17 +181,18 @@ def trace_packet(
 ) -> None:
     """Show a packet's layers, every hop with block, time, gas and proof size, and what it waits for."""
 
-    async def run() -> tuple[SentPacket, list[rendering.Field], Trace]:
+    async def run() -> None:
         async with NetworkView.open(directory) as view:
             packet = await view.find_packet(packet_id)
-            return packet, rendering.dissect(packet.packet, view.chain_name), trace(await collect(view, packet))
+            fields, found = rendering.dissect(packet.packet, view.chain_name), trace(await collect(view, packet))
+            if json:
+                document = packet_document(packet, view.chain_name) | trace_document(found)
+                output.print_json(document | {"fields": field_documents(fields)})
+            else:
+                print_layers(packet, fields)
+                print_trace(found)
 
-    packet, fields, found = asyncio.run(run())
-    if json:
-        output.print_json(packet_document(packet) | trace_document(found) | {"fields": field_documents(fields)})
-    else:
-        print_layers(packet, fields)
-        print_trace(found)
+    asyncio.run(run())
 
 
 async def report_sent(
@@ -205,14 +208,14 @@ async def report_sent(
         output.say(f"  transaction {packet.transaction} in block {packet.block_number} of {packet.chain}")
     if not wait:
         if as_json:
-            output.print_json(packet_document(packet))
+            output.print_json(packet_document(packet, view.chain_name))
         else:
             option = "" if view.directory == DEFAULT_DIRECTORY else f" --dir {view.directory}"
             output.say(f"  follow it: piebridge packet trace {packet.id[: _ID_DIGITS + 2]}{option}")
         return
     found = await wait_until_final(view, packet, timeout_seconds)
     if as_json:
-        output.print_json(packet_document(packet) | trace_document(found))
+        output.print_json(packet_document(packet, view.chain_name) | trace_document(found))
     else:
         print_trace(found)
     if found.state is not State.COMPLETED:
@@ -229,11 +232,30 @@ async def wait_until_final(view: NetworkView, packet: SentPacket, timeout_second
         await asyncio.sleep(_POLL_SECONDS)
 
 
-def packet_document(sent: SentPacket) -> dict[str, Any]:
-    """Return a packet for machines."""
+def different_chains(view: NetworkView, source: str, destination: str) -> tuple[ChainView, ChainView]:
+    """Return the chains that --from and --to name.
+
+    Raises:
+        ConfigurationError: there is no such chain, or both are the same.
+    """
+    first, second = view.chain(source), view.chain(destination)
+    if first is second:
+        raise ConfigurationError(f"--from {source} and --to {destination} are the same chain: choose two")
+    return first, second
+
+
+def packet_document(sent: SentPacket, chain_name: Callable[[int], str]) -> dict[str, Any]:
+    """Return a packet for machines: the same members in every command's answer.
+
+    Args:
+        sent: the packet.
+        chain_name: gives the name of a chain by its registration.
+    """
     transport = sent.packet.header.transport
     return {
         "id": sent.id,
+        "from": sent.chain,
+        "to": chain_name(transport.destination),
         "lane": {
             "domain": transport.domain,
             "source": transport.source,
@@ -242,8 +264,7 @@ def packet_document(sent: SentPacket) -> dict[str, Any]:
             "channel": transport.channel,
         },
         "sequence": transport.sequence,
-        "application": sent.packet.header.application.application,
-        "source_chain": sent.chain,
+        "application": rendering.application_name(sent.packet.header.application.application),
         "block_on_source": sent.block_number,
         "transaction": sent.transaction,
         "bytes": f"0x{sent.packet.encode().hex()}",
@@ -315,6 +336,12 @@ def print_trace(found: Trace) -> None:
     ]
     columns = ("chain", "what", "block", "chain's clock", "gas", "proof bytes", "")
     output.print_table("the way so far", columns, rows)
+    times = [hop.time for hop in found.hops if hop.time is not None]
+    if times != sorted(times):
+        output.say(
+            "Each chain has a clock of its own, and a block bears the time at which its validators voted for the one "
+            "before it: a later step can show an earlier time."
+        )
     output.say(f"state: [bold]{found.state.value}[/]")
     for wait in found.waits:
         output.say(f"waits: [yellow]{wait.reason.value}[/] {escape(wait.text)}")
@@ -322,25 +349,25 @@ def print_trace(found: Trace) -> None:
 
 async def _row(view: NetworkView, sent: SentPacket) -> dict[str, Any]:
     facts = await collect(view, sent)
-    found = trace(facts)
-    number = sent.packet.header.application.application
-    return {
-        "id": sent.id,
-        "time": facts.source.sent.time,
-        "sent": datetime.fromtimestamp(facts.source.sent.time, UTC).isoformat(),
-        "from": sent.chain,
-        "to": view.chain_name(sent.packet.lane.destination),
-        "sequence": sent.packet.sequence,
-        "application": APPLICATIONS.get(number).name if number in APPLICATIONS else str(number),
-        "state": found.state.value,
-        "final": found.state.final,
-        "waits": [wait.reason.value for wait in found.waits],
-    }
+    return packet_document(sent, view.chain_name) | {"time": facts.source.sent.time} | trace_document(trace(facts))
 
 
-def _different(source: str, destination: str, source_number: int, destination_number: int) -> None:
-    if source_number == destination_number:
-        raise ConfigurationError(f"--from {source} and --to {destination} are the same chain: choose two")
+def _print_rows(rows: list[dict[str, Any]]) -> None:
+    columns = ("id", "sent", "from", "to", "seq", "application", "state", "waits for")
+    table = [
+        [
+            row["id"][: _ID_DIGITS + 2],
+            rendering.moment(row["time"]),
+            row["from"],
+            row["to"],
+            str(row["sequence"]),
+            row["application"],
+            row["state"],
+            ", ".join(wait["reason"] for wait in row["waits"]),
+        ]
+        for row in rows
+    ]
+    output.print_table(None, columns, table)
 
 
 def _payload(text: str) -> bytes:
@@ -354,10 +381,8 @@ def _payload(text: str) -> bytes:
 
 def _word(option: str, text: str) -> bytes:
     digits = text.removeprefix("0x")
-    try:
-        data = bytes.fromhex(digits)
-    except ValueError:
-        data = b""
-    if len(data) != 32:
-        raise ConfigurationError(f"{option} {text!r}: 0x and 64 hexadecimal digits are expected")
-    return data
+    if not text.startswith("0x") or not 0 < len(digits) <= _WORD_DIGITS or set(digits) - set(string.hexdigits):
+        raise ConfigurationError(
+            f"{option} {text!r}: 0x and at most {_WORD_DIGITS} hexadecimal digits are expected, for example 0x2a"
+        )
+    return bytes.fromhex(digits.rjust(_WORD_DIGITS, "0"))

@@ -90,6 +90,12 @@ def is_running(process: ProcessEntry) -> bool:
     return process.started_at != 0 and start_time(process.pid) == process.started_at
 
 
+def exit_status(process: ProcessEntry) -> int | None:
+    """Return how a child of this very process has ended: its exit code, or minus the signal; None if it has not."""
+    child = _CHILDREN.get(process.pid)
+    return None if child is None else child.poll()
+
+
 def stop(processes: Sequence[ProcessEntry], timeout_seconds: float = 10.0) -> list[ProcessEntry]:
     """Ask processes to end, wait, and kill those that do not. Returns those that had to be killed."""
     for process in processes:

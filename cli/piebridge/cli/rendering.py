@@ -115,7 +115,7 @@ def _meanings(packet: Packet, names: Callable[[int], str]) -> dict[tuple[str, st
         ("transaction", "origin"): names(transaction.origin) if transaction.origin else "none",
         ("transaction", "deadline"): _time(transaction.deadline, "relay time"),
         ("transaction", "execution expiry"): _time(transaction.execution_expiry, "destination time"),
-        ("application", "application"): _application_name(application.application),
+        ("application", "application"): application_name(application.application),
         ("application", "callback function"): str(application.callback_function or "none"),
         ("application", "compensation function"): "none",
         ("application", "codec"): _CODECS[application.codec],
@@ -167,6 +167,11 @@ def shorten(data: bytes) -> str:
     return f"{data[:_BODY_BYTES_SHOWN].hex()}… ({len(data)} bytes)"
 
 
+def application_name(number: int) -> str:
+    """Return the name of a standard application, or the number of another one."""
+    return APPLICATIONS.get(number).name if number in APPLICATIONS else str(number)
+
+
 def moment(time: float | None) -> str:
     """Return a time for people, UTC."""
     return "-" if time is None else datetime.fromtimestamp(time, UTC).strftime("%H:%M:%S")
@@ -184,10 +189,6 @@ def _time(value: int, clock: str) -> str:
     if not value:
         return "none"
     return f"{datetime.fromtimestamp(value, UTC).strftime('%Y-%m-%d %H:%M:%S')} UTC, {clock}"
-
-
-def _application_name(number: int) -> str:
-    return APPLICATIONS.get(number).name.replace("_", " ") if number in APPLICATIONS else f"application {number}"
 
 
 def _interoperable(chain_id: int, address: bytes) -> str:

@@ -47,13 +47,20 @@ def run_until_told(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
 async def serve(service: Service, announce: Callable[[], str]) -> None:
     """Start a service, say in one line where it serves, and wait for its end; cancelled, it stops in good order."""
     try:
-        await service.start()
+        try:
+            await service.start()
+        except OSError as error:
+            raise ConfigurationError(
+                f"a port cannot be opened: {error.strerror or error}; stop what uses it, or choose another"
+            ) from error
         say(f"{READY}{announce()}")
-        await service.wait()
-    except OSError as error:
-        raise ConfigurationError(
-            f"a port cannot be opened: {error.strerror or error}; stop what uses it, or choose another"
-        ) from error
+        try:
+            await service.wait()
+        except OSError as error:
+            raise ConfigurationError(
+                f"stopped, because its files cannot be read or written: {error}; make room if the disk is full, and "
+                "start again"
+            ) from error
     finally:
         await service.stop()
 

@@ -1,11 +1,12 @@
 """``piebridge token``: move the example token of a network between chains."""
 
 import asyncio
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from piebridge.cli import output, sending
+from piebridge.cli.accounts import account_key
 from piebridge.cli.network_file import DEFAULT_DIRECTORY
 from piebridge.cli.packet import (
     DEFAULT_TIMEOUT_SECONDS,
@@ -16,9 +17,10 @@ from piebridge.cli.packet import (
     TimeoutOption,
     ToOption,
     WaitOption,
+    different_chains,
     report_sent,
 )
-from piebridge.cli.view import NetworkView, account_key, artifact
+from piebridge.cli.view import NetworkView, artifact
 from piebridge.crypto.errors import ConfigurationError
 
 app = typer.Typer(
@@ -53,9 +55,7 @@ def send(
 
     async def run() -> None:
         async with NetworkView.open(directory) as view:
-            chain, other = view.chain(source), view.chain(destination)
-            if chain is other:
-                raise ConfigurationError(f"--from {source} and --to {destination} are the same chain: choose two")
+            chain, other = different_chains(view, source, destination)
             sender = view.network.account(account)
             transfer = sending.Transfer(
                 other.entry.registration,
@@ -70,7 +70,7 @@ def send(
                 raise ConfigurationError(
                     f"{sender.name} has {sending.format_amount(balance)} tokens on {chain.name}, not {amount}"
                 )
-            private_key = account_key(view, sender)
+            private_key = account_key(view.network, view.directory, sender)
             (packet,) = await sending.send(chain, private_key, [await sending.transfer_call(view, chain, transfer)])
             await report_sent(view, packet, wait=wait, timeout_seconds=timeout, as_json=json)
 
@@ -87,22 +87,23 @@ def balance(
 ) -> None:
     """Show what accounts hold on every chain."""
 
-    async def run() -> list[dict[str, str]]:
+    async def run() -> list[dict[str, Any]]:
         async with NetworkView.open(directory) as view:
             names = [account] if account is not None else [item.name for item in view.network.accounts]
             rows = []
             for name in names:
-                row = {"account": name}
+                balances = {}
                 for chain in view.chains.values():
                     (units,) = await chain.call(
                         chain.application("token"), artifact("token"), "balanceOf", view.address(name)
                     )
-                    row[chain.name] = sending.format_amount(units)
-                rows.append(row)
+                    balances[chain.name] = sending.format_amount(units)
+                rows.append({"account": name, "balances": balances})
             return rows
 
     rows = asyncio.run(run())
     if json:
         output.print_json(rows)
     else:
-        output.print_table("tokens", tuple(rows[0]), [list(row.values()) for row in rows])
+        columns = ("account", *rows[0]["balances"])
+        output.print_table("tokens", columns, [[row["account"], *row["balances"].values()] for row in rows])

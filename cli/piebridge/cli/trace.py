@@ -269,6 +269,10 @@ def _relay_trouble(facts: PacketFacts) -> list[Wait]:
     if len(unreachable) == len(facts.relays):
         text = "; ".join(f"{relay.name} does not answer: {relay.problem}" for relay in unreachable)
         return [Wait(Reason.RELAY_UNREACHABLE, text)]
+    halted = [relay for relay in facts.relays if relay.problem is None and relay.halted is not None]
+    if len(unreachable) + len(halted) == len(facts.relays):
+        text = "; ".join(f"{relay.name} makes no blocks: {relay.halted}" for relay in halted)
+        return [Wait(Reason.RELAY_UNREACHABLE, text)]
     stopped = [
         relay for relay in facts.relays if relay.problem is None and (relay.paused or relay.life_cycle != "ACTIVE")
     ]

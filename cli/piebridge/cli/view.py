@@ -3,11 +3,11 @@
 import asyncio
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from piebridge.chains.cometbft_rpc import CometBftRpc
 from piebridge.chains.errors import MissingStateError, TransactionRefusedError
@@ -15,7 +15,7 @@ from piebridge.chains.evm.hub import PACKET_SENT
 from piebridge.chains.jsonrpc import JsonRpcClient
 from piebridge.cli import network_file
 from piebridge.cli.facts import SentPacket
-from piebridge.cli.network_file import AccountEntry, ChainEntry, NetworkFile, RelayChainEntry
+from piebridge.cli.network_file import ChainEntry, NetworkFile, RelayChainEntry
 from piebridge.contracts.loader import Artifact, load
 from piebridge.crypto.errors import ChainError, ConfigurationError, DecodingError, TransientChainError
 from piebridge.crypto.hash import keccak256
@@ -28,6 +28,8 @@ REQUEST_TIMEOUT_SECONDS = 5.0
 """How long a command waits for one answer."""
 LOG_BLOCKS_MAX = 2_000
 """Blocks asked for in one ``eth_getLogs``."""
+
+_Answer = TypeVar("_Answer")
 
 _RECEIVE_RANGE = keccak256(b"receiveRange(bytes)")[:4]
 _U32 = (1 << 32) - 1
@@ -76,6 +78,17 @@ class ChainView:
     def application(self, name: str) -> bytes:
         """Return the address of an application, 20 bytes."""
         return bytes.fromhex(self.entry.application(name).address[2:])
+
+    @property
+    def message_board(self) -> bytes:
+        """Address of the chain's example receiver of ERC-7786 messages, 20 bytes.
+
+        Raises:
+            ConfigurationError: the network file names none.
+        """
+        if self.entry.message_board is None:
+            raise ConfigurationError(f"{self.name} has no message board: name the contract that takes the message")
+        return bytes.fromhex(self.entry.message_board[2:])
 
     async def head(self) -> tuple[int, int]:
         """Return number and time of the newest block."""
@@ -227,15 +240,7 @@ class RelayView:
 
     async def query(self, path: str, data: bytes) -> bytes:
         """Return the value of a query, from the first validator that answers."""
-        last: ChainError | None = None
-        for node in self.nodes:
-            try:
-                return await node.abci_query(path, data)
-            except TransactionRefusedError:
-                raise
-            except ChainError as error:
-                last = error
-        raise TransientChainError(f"{self.name}: no validator answers; the last said: {last}")
+        return await self._any(lambda index: self.nodes[index].abci_query(path, data))
 
     async def query_json(self, path: str, data: bytes) -> dict[str, Any] | None:
         """Return a query's JSON; None where the relay chain knows no such thing."""
@@ -246,11 +251,30 @@ class RelayView:
 
     async def time(self, height: int) -> float:
         """Return the time of a block, Unix seconds."""
-        return (await self.nodes[0].signed_header(height)).header.time_ns / 1e9
+        signed = await self._any(lambda index: self.nodes[index].signed_header(height))
+        return signed.header.time_ns / 1e9
+
+    async def silent_validators(self) -> list[str]:
+        """Return the names of the validators whose nodes do not answer."""
+
+        async def answers(node: CometBftRpc) -> bool:
+            try:
+                await node.status()
+            except ChainError:
+                return False
+            return True
+
+        answered = await asyncio.gather(*(answers(node) for node in self.nodes))
+        return [
+            entry.process or f"validator {entry.index}"
+            for entry, answer in zip(self.entry.validators, answered, strict=True)
+            if not answer
+        ]
 
     async def hub_ranges(self, height: int) -> list[tuple[HubRange, int]]:
         """Return the ranges of hubs that a block took up, each with the size of its proof in bytes."""
-        answer = _object(await self.clients[0].call("block", {"height": str(height)}), self.name)
+        call = ("block", {"height": str(height)})
+        answer = _object(await self._any(lambda index: self.clients[index].call(*call)), self.name)
         found = []
         for encoded in answer["block"]["data"].get("txs") or ():
             transaction = RelayTransaction.decode(base64.b64decode(encoded))
@@ -259,6 +283,18 @@ class RelayView:
                 assert isinstance(body, HubRange)
                 found.append((body, len(transaction.body) - len(body.range.encode())))
         return found
+
+    async def _any(self, ask: Callable[[int], Awaitable[_Answer]]) -> _Answer:
+        """Return what the first validator answers that answers at all; ``ask`` is given its index."""
+        last: ChainError | None = None
+        for index in range(len(self.nodes)):
+            try:
+                return await ask(index)
+            except TransactionRefusedError:
+                raise
+            except ChainError as error:
+                last = error
+        raise TransientChainError(f"{self.name}: no validator answers; the last said: {last}")
 
 
 class NetworkView:
@@ -369,24 +405,10 @@ def parse_address(text: str) -> bytes:
 
 def artifact(name: str) -> Artifact:
     """Return the artifact of an application by its name in the network file."""
-    return load({"erc7786-door": "ERC7786Door", "token": "BridgeToken", "record-notary": "RecordNotary"}[name])
+    return load(_CONTRACTS[name])
 
 
-def account_key(view: NetworkView, account: AccountEntry) -> bytes:
-    """Open the key of a user account; its passphrase is asked for unless the network file names where it is.
-
-    Raises:
-        KeystoreError: the keystore cannot be opened.
-        ConfigurationError: there is nobody to ask for the passphrase.
-    """
-    from piebridge.cli import passphrase
-    from piebridge.crypto import keystore
-    from piebridge.crypto.keystore import KeyPurpose
-
-    path = view.directory / account.key_file
-    file = view.directory / account.password_file if account.password_file else None
-    secret = passphrase.read(file, None, prompt=f"Passphrase of {account.name}")
-    return keystore.load(path, KeyPurpose.USER, secret, dev=view.network.dev)
+_CONTRACTS = {"erc7786-door": "ERC7786Door", "token": "BridgeToken", "record-notary": "RecordNotary"}
 
 
 def _relay_view(entry: RelayChainEntry) -> RelayView:

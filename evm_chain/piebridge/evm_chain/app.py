@@ -44,7 +44,7 @@ from piebridge.evm_chain.admission import BlockRules, PendingTransactions, Propo
 from piebridge.evm_chain.block import EvmBlock, Outcome
 from piebridge.evm_chain.chain_database import ChainDatabase, ChainHead
 from piebridge.evm_chain.errors import CODESPACE, InvalidTransaction, RejectionCode
-from piebridge.evm_chain.executor import EvmExecutor
+from piebridge.evm_chain.execution.executor import EvmExecutor
 from piebridge.evm_chain.genesis import EvmGenesis, parse_genesis
 from piebridge.evm_chain.header import next_base_fee
 from piebridge.evm_chain.state_reader import StateReader

@@ -96,7 +96,12 @@ class ChainDatabase:
     def transaction_position(self, transaction_hash: bytes) -> tuple[int, int] | None:
         """EVM number and index of an included transaction."""
         position = self._store.get(b"T" + transaction_hash)
-        return None if position is None else (int.from_bytes(position[:8], "big"), int.from_bytes(position[8:], "big"))
+        if position is None:
+            return None
+        number, index = int.from_bytes(position[:8], "big"), int.from_bytes(position[8:], "big")
+        # A reader on another thread may see what the store has written just before the head moves to it.
+        head = self._head
+        return None if head is None or number > head.header.number else (number, index)
 
     def cometbft_height(self, number: int) -> int | None:
         """Height of the CometBFT block that carried an EVM block."""

@@ -6,7 +6,8 @@ look at the gas it has left. So the limit is searched, as other nodes do, and ma
 
 from dataclasses import replace
 
-from piebridge.evm_chain.executor import CallRequest, CallResult, Simulation
+from piebridge.evm_chain.execution.messages import CallRequest, CallResult
+from piebridge.evm_chain.execution.simulation import Simulation
 from piebridge.evm_chain.transaction import calldata_floor_gas, intrinsic_gas
 
 _TOLERANCE = 0.015

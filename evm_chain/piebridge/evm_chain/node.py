@@ -1,4 +1,8 @@
-"""The shell of an EVM chain on the embedded engine: application, engine and Ethereum RPC in one process."""
+"""Nodes of an EVM chain: application and Ethereum RPC in one process, blocks by one of two engines.
+
+:class:`EvmNode` holds all validators of a chain on the embedded engine, :class:`EvmValidator` is one validator with a
+CometBFT node of its own.
+"""
 
 import time
 from collections.abc import Callable, Sequence
@@ -6,6 +10,9 @@ from pathlib import Path
 
 import orjson
 
+from piebridge.abci.cometbft.config import NodeSettings
+from piebridge.abci.cometbft.errors import NodeRpcError
+from piebridge.abci.cometbft.unit import CometBftUnit
 from piebridge.abci.embedded.errors import MempoolError
 from piebridge.abci.embedded.genesis import GenesisDocument, build_genesis
 from piebridge.abci.embedded.keys import ValidatorKey
@@ -149,6 +156,90 @@ class EvmNode:
             return BroadcastResult(_MEMPOOL_REFUSED, str(error))
         self.node.wake()
         return BroadcastResult(response.code, response.log)
+
+
+class EvmValidator:
+    """One validator of an EVM chain: application and Ethereum RPC in this process, CometBFT in a child process.
+
+    Killed at any moment it goes on where its last Commit was.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        genesis: GenesisDocument,
+        validator_key: ValidatorKey,
+        node_key_seed: bytes,
+        eth_port: int,
+        settings: NodeSettings,
+        *,
+        host: str = "127.0.0.1",
+        call_gas_max: int = CALL_GAS_MAX,
+        now_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        """Open the validator; nothing runs before ``start``. To be called on the event loop that it runs on.
+
+        Args:
+            home: directory of the validator, its owner's: ``data`` for the application, ``cometbft`` for the node.
+            genesis: made by ``evm_genesis_document``.
+            validator_key: consensus key.
+            node_key_seed: identity of the node among its peers, 32 bytes.
+            eth_port: port of the Ethereum RPC, HTTP and WebSocket; 0 lets the system choose.
+            settings: ports, peers, times of the node.
+            host: address of the Ethereum RPC.
+            call_gas_max: gas of one eth_call.
+            now_ns: clock, nanoseconds since the Unix epoch; for the RPC, never for blocks.
+
+        Raises:
+            ConfigurationError: genesis, keys, storage or CometBFT cannot be used.
+        """
+        self._store = _open_store(home / "data")
+        try:
+            self.app = EvmApplication(self._store)
+            """The application."""
+            self.unit = CometBftUnit(self.app, genesis, validator_key, node_key_seed, home / "cometbft", settings)
+            """Application and node together."""
+        except BaseException:
+            self._store.close()
+            raise
+        self._host, self._eth_port = host, eth_port
+        self._call_gas_max, self._now_ns = call_gas_max, now_ns
+        self._eth: EthRpcServer | None = None
+        self.eth_address = ""
+        """``http://host:port`` of the Ethereum RPC, once started; ``ws://`` is served there too."""
+
+    async def start(self) -> None:
+        """Start the node, then the Ethereum RPC, which needs a chain that has begun.
+
+        Raises:
+            NodeExitedError: the node ended.
+            NodeNotReadyError: it does not answer in time.
+            OSError: the port of the Ethereum RPC is not free.
+        """
+        await self.unit.start()
+        self._eth = EthRpcServer(
+            self.app, self._broadcast, call_gas_max=self._call_gas_max, clock=lambda: self._now_ns() / _NANOSECONDS
+        )
+        port = await self._eth.start(self._host, self._eth_port)
+        self.eth_address = f"http://{self._host}:{port}"
+
+    async def wait(self) -> None:
+        """Wait until the validator is stopped, or raise what ended it."""
+        await self.unit.wait()
+
+    async def stop(self) -> None:
+        """Close ports, stop the node, close the store."""
+        if self._eth is not None:
+            await self._eth.stop()
+        await self.unit.stop()
+        self._store.close()
+
+    async def _broadcast(self, tx: bytes) -> BroadcastResult:
+        try:
+            answer = await self.unit.rpc.broadcast(tx)
+        except NodeRpcError as error:
+            return BroadcastResult(_MEMPOOL_REFUSED, str(error))
+        return BroadcastResult(answer.code, answer.log)
 
 
 def _open_store(home: Path | None) -> KeyValueStore:

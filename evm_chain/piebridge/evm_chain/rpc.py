@@ -30,16 +30,22 @@ from piebridge.evm_chain.rpc_filters import Filters
 from piebridge.evm_chain.rpc_format import Document
 from piebridge.evm_chain.rpc_methods import Broadcast, EthMethods, Method
 from piebridge.evm_chain.rpc_subscriptions import Connection, Publisher
+from piebridge.evm_chain.rpc_websocket import Outgoing
 
 CALL_GAS_MAX = 60_000_000
 """Gas of one eth_call or eth_estimateGas where the caller does not choose otherwise."""
 BATCH_MAX = 1_000
 """Requests of one batch."""
-REQUEST_MAX_BYTES = 16 * 1024 * 1024
+BATCH_SECONDS_MAX = 20.0
+"""After so long the rest of a batch is not begun: its client may be gone, and others wait."""
+ANSWER_MAX_BYTES = 64 * 1024 * 1024
+"""After so much the rest of a batch is not begun."""
+REQUEST_MAX_BYTES = 5 * 1024 * 1024
 """Largest request."""
+WEBSOCKETS_MAX = 1_024
+"""WebSocket connections at a time."""
 _WORKERS = 2
 _WORKER_QUEUE_MAX = 256
-_SEND_QUEUE_MAX = 10_000
 
 _logger = logging.getLogger(__name__)
 
@@ -88,6 +94,7 @@ class EthRpcServer:
         """Close connections and the port."""
         for socket in list(self._sockets):
             await socket.close(code=1001, message=b"server is stopping")
+        await self._publisher.stop()
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
@@ -101,31 +108,34 @@ class EthRpcServer:
         answer = await self._answer(await request.read(), None)
         return web.Response(body=answer or b"", content_type="application/json")
 
-    async def _serve_websocket(self, request: web.Request) -> web.WebSocketResponse:
+    async def _serve_websocket(self, request: web.Request) -> web.StreamResponse:
+        if self._publisher.connection_count >= WEBSOCKETS_MAX:
+            return web.Response(status=503, text=f"this node serves at most {WEBSOCKETS_MAX} WebSockets")
         socket = web.WebSocketResponse(max_msg_size=REQUEST_MAX_BYTES, heartbeat=30.0)
         await socket.prepare(request)
-        outgoing: asyncio.Queue[bytes | None] = asyncio.Queue(_SEND_QUEUE_MAX)
+        outgoing = Outgoing()
+
+        def abort() -> None:
+            _logger.warning("closing a WebSocket that does not take its notifications in time")
+            self._publisher.remove(connection)
+            if request.transport is not None:
+                request.transport.abort()
 
         def send(document: Document) -> None:
-            try:
-                outgoing.put_nowait(orjson.dumps(document))
-            except asyncio.QueueFull:  # whoever does not read what it subscribed to must not fill the memory
-                _logger.warning("closing a WebSocket that does not read its notifications")
-                self._publisher.remove(connection)
-                if request.transport is not None:
-                    request.transport.abort()
+            if not outgoing.put(orjson.dumps(document)):
+                abort()
 
-        connection = Connection(send)
+        connection = Connection(send, abort, self._publisher.has_room)
         self._publisher.add(connection)
         self._sockets.add(socket)
-        sender = asyncio.create_task(_send_all(socket, outgoing))
+        sender = asyncio.create_task(outgoing.send_all(socket))
         try:
             async for message in socket:
                 if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
                     body = message.data.encode() if isinstance(message.data, str) else message.data
                     answer = await self._answer(body, connection)
                     if answer is not None:
-                        await outgoing.put(answer)
+                        await outgoing.put_when_there_is_room(answer)
         finally:
             self._publisher.remove(connection)
             self._sockets.discard(socket)
@@ -140,16 +150,29 @@ class EthRpcServer:
         except orjson.JSONDecodeError as error:
             return orjson.dumps(_error_answer(None, RpcError(PARSE_ERROR, f"parse error: {error}")))
         if not isinstance(document, list):
-            answer = await self._answer_one(document, connection)
-            return None if answer is None else orjson.dumps(answer)
+            return await self._answer_one(document, connection)
         if not document:
             return orjson.dumps(_error_answer(None, RpcError(INVALID_REQUEST, "empty batch")))
         if len(document) > BATCH_MAX:
             return orjson.dumps(_error_answer(None, RpcError(LIMIT_EXCEEDED, f"batch of more than {BATCH_MAX}")))
-        answers = [answer for item in document if (answer := await self._answer_one(item, connection)) is not None]
-        return orjson.dumps(answers) if answers else None
+        return await self._answer_batch(document, connection)
 
-    async def _answer_one(self, request: object, connection: Connection | None) -> Document | None:
+    async def _answer_batch(self, requests: list[object], connection: Connection | None) -> bytes | None:
+        answers, size, deadline = list[bytes](), 0, time.monotonic() + BATCH_SECONDS_MAX
+        for item in requests:
+            refused = size > ANSWER_MAX_BYTES or time.monotonic() > deadline
+            answer = _refuse_rest(item) if refused else await self._answer_one(item, connection)
+            if answer is not None:
+                answers.append(answer)
+                size += len(answer)
+        return b"[" + b",".join(answers) + b"]" if answers else None
+
+    async def _answer_one(self, request: object, connection: Connection | None) -> bytes | None:
+        """Answer one request; None where it is a notification."""
+        answer = await self._document_of(request, connection)
+        return None if answer is None else orjson.dumps(answer)
+
+    async def _document_of(self, request: object, connection: Connection | None) -> Document | None:
         if not isinstance(request, dict) or not isinstance(request.get("method"), str):
             return _error_answer(None, RpcError(INVALID_REQUEST, "invalid request: a method is missing"))
         identifier = request.get("id")
@@ -200,13 +223,17 @@ class EthRpcServer:
         method = self._methods.get(name)
         if method is None:
             hint = ": subscriptions need a WebSocket" if name in ("eth_subscribe", "eth_unsubscribe") else ""
-            raise RpcError(METHOD_NOT_FOUND, f"the method {name} does not exist/is not available{hint}")
+            raise RpcError(METHOD_NOT_FOUND, f"the method {name[:80]} does not exist/is not available{hint}")
         return method
 
 
-async def _send_all(socket: web.WebSocketResponse, outgoing: asyncio.Queue[bytes | None]) -> None:
-    while (message := await outgoing.get()) is not None:
-        await socket.send_str(message.decode())
+def _refuse_rest(request: object) -> bytes | None:
+    """Answer what is not begun any more, unless it is a notification or has no usable id."""
+    identifier = request.get("id") if isinstance(request, dict) else None
+    if not isinstance(identifier, str | int | float):
+        return None
+    error = RpcError(LIMIT_EXCEEDED, "the batch takes too long, or its answer is too large: ask for less at a time")
+    return orjson.dumps(_error_answer(identifier, error))
 
 
 def _error_answer(identifier: str | float | None, error: RpcError) -> Document:

@@ -10,7 +10,8 @@ from piebridge.crypto.hash import keccak256
 from piebridge.evm_chain.app import EvmApplication
 from piebridge.evm_chain.block import Outcome
 from piebridge.evm_chain.chain_database import ChainDatabase, ChainHead
-from piebridge.evm_chain.executor import AccountOverride, BlockEnvironment, CallRequest, Simulation
+from piebridge.evm_chain.execution.messages import AccountOverride, BlockEnvironment, CallRequest
+from piebridge.evm_chain.execution.simulation import Simulation
 from piebridge.evm_chain.header import EvmHeader
 from piebridge.evm_chain.rpc_errors import LIMIT_EXCEEDED, SERVER_ERROR, RpcError, invalid_params
 from piebridge.evm_chain.rpc_format import Document, block_logs

@@ -14,7 +14,7 @@ from eth_abi.exceptions import DecodingError as AbiDecodingError
 from piebridge.crypto.hash import keccak256
 from piebridge.evm_chain import rpc_parameters as read
 from piebridge.evm_chain.errors import InvalidTransaction
-from piebridge.evm_chain.executor import CallResult
+from piebridge.evm_chain.execution.messages import CallResult
 from piebridge.evm_chain.gas_estimation import EstimationFailed, estimate_gas
 from piebridge.evm_chain.header import EvmHeader, next_base_fee
 from piebridge.evm_chain.rpc_chain import RpcChain

@@ -1,19 +1,21 @@
 """Reading JSON-RPC parameters: quantities, bytes, block names, calls, log filters. All raise -32602 where malformed."""
 
 import re
+import reprlib
+from binascii import unhexlify
 from dataclasses import dataclass
 from typing import Any
 
-from piebridge.evm_chain.executor import AccountOverride
+from piebridge.evm_chain.execution.messages import AccountOverride
 from piebridge.evm_chain.rpc_errors import invalid_params
 from piebridge.evm_chain.transaction import AccessList
 
 _QUANTITY = re.compile("0x[0-9a-fA-F]{1,64}")
-_DATA = re.compile("0x([0-9a-fA-F]{2})*")
 _TAGS = ("latest", "pending", "safe", "finalized", "earliest")
 _FILTER_ALTERNATIVES_MAX = 1_000
 _TOPICS_MAX = 4
 _STORAGE_KEYS_MAX = 1_024
+_OVERRIDES_MAX = 64
 
 BlockName = str | int | bytes
 """A tag, a number or a block hash (32 bytes)."""
@@ -43,9 +45,9 @@ class CallParameters:
 class LogFilter:
     """Which logs are wanted."""
 
-    addresses: tuple[bytes, ...]
+    addresses: frozenset[bytes]
     """Emitting contracts; empty takes all."""
-    topics: tuple[tuple[bytes, ...], ...]
+    topics: tuple[frozenset[bytes], ...]
     """Alternatives for each position; an empty position takes all."""
     first: BlockName
     """``fromBlock``."""
@@ -66,15 +68,18 @@ class LogFilter:
 def quantity(value: object, name: str) -> int:
     """Hexadecimal number of at most 256 bits. Leading zeros are taken, as most nodes do."""
     if not isinstance(value, str) or not _QUANTITY.fullmatch(value):
-        raise invalid_params(f"{name} must be a hexadecimal quantity such as 0x1f, not {_shown(value)}")
+        raise invalid_params(f"{name} must be a hexadecimal quantity such as 0x1f, not {shown(value)}")
     return int(value, 16)
 
 
 def data(value: object, name: str, length: int | None = None) -> bytes:
     """Hexadecimal bytes, of a fixed length where one is given."""
-    if not isinstance(value, str) or not _DATA.fullmatch(value):
-        raise invalid_params(f"{name} must be hexadecimal bytes such as 0x00ff, not {_shown(value)}")
-    decoded = bytes.fromhex(value[2:])
+    try:
+        if not isinstance(value, str) or not value.startswith("0x"):
+            raise ValueError
+        decoded = unhexlify(value[2:])
+    except ValueError:  # of unhexlify too: it takes hexadecimal digits and nothing else
+        raise invalid_params(f"{name} must be hexadecimal bytes such as 0x00ff, not {shown(value)}") from None
     if length is not None and len(decoded) != length:
         raise invalid_params(f"{name} must have {length} bytes, not {len(decoded)}")
     return decoded
@@ -141,7 +146,10 @@ def overrides(value: object) -> dict[bytes, AccountOverride]:
     if value is None:
         return {}
     accounts = {}
-    for key, item in _object(value, "state overrides").items():
+    wanted = _object(value, "state overrides")
+    if len(wanted) > _OVERRIDES_MAX:
+        raise invalid_params(f"state overrides of at most {_OVERRIDES_MAX} accounts")
+    for key, item in wanted.items():
         fields = _object(item, f"override of {key}")
         unknown = sorted(fields.keys() - {"balance", "nonce", "code", "state", "stateDiff"})
         if unknown:
@@ -183,7 +191,7 @@ def percentiles(value: object) -> list[float]:
         raise invalid_params("reward percentiles must be a list of at most 100")
     for item in value:
         if isinstance(item, bool) or not isinstance(item, int | float) or not 0 <= item <= 100:
-            raise invalid_params(f"reward percentile {_shown(item)} is not from 0 to 100")
+            raise invalid_params(f"reward percentile {shown(item)} is not from 0 to 100")
     if sorted(value) != value:
         raise invalid_params("reward percentiles must ascend")
     return [float(item) for item in value]
@@ -193,15 +201,15 @@ def _bound(value: object) -> BlockName:
     return "latest" if value is None else block_name(value)
 
 
-def _alternatives(value: object, name: str, length: int) -> tuple[bytes, ...]:
+def _alternatives(value: object, name: str, length: int) -> frozenset[bytes]:
     if value is None:
-        return ()
+        return frozenset()
     items = value if isinstance(value, list) else [value]
     if len(items) > _FILTER_ALTERNATIVES_MAX:
         raise invalid_params(f"at most {_FILTER_ALTERNATIVES_MAX} alternatives of a {name}")
     if any(item is None for item in items):
-        return ()
-    return tuple(data(item, name, length) for item in items)
+        return frozenset()
+    return frozenset(data(item, name, length) for item in items)
 
 
 def _access_list(value: object) -> AccessList:
@@ -221,17 +229,19 @@ def _access_list(value: object) -> AccessList:
 
 
 def _slots(value: object) -> tuple[tuple[int, int], ...]:
-    return tuple(
-        (quantity(slot, "slot"), quantity(item, "slot value")) for slot, item in _object(value, "slots").items()
-    )
+    slots = _object(value, "slots")
+    if len(slots) > _STORAGE_KEYS_MAX:
+        raise invalid_params(f"slots of an override are at most {_STORAGE_KEYS_MAX}")
+    return tuple((quantity(slot, "slot"), quantity(item, "slot value")) for slot, item in slots.items())
 
 
 def _object(value: object, name: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise invalid_params(f"{name} must be an object, not {_shown(value)}")
+        raise invalid_params(f"{name} must be an object, not {shown(value)}")
     return value
 
 
-def _shown(value: object) -> str:
-    text = repr(value)
+def shown(value: object) -> str:
+    """Return a value for an error message, shortened."""
+    text = reprlib.repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."

@@ -5,6 +5,7 @@ lock-free from any thread (``eth_call`` runs on workers), and keys are ordered f
 added to, apart from the head, so a reader needs no snapshot: what the head it has read refers to never changes.
 """
 
+import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
@@ -12,6 +13,9 @@ from typing import Protocol
 from rocksdict import AccessType, Options, Rdict, WriteBatch, WriteOptions
 
 from piebridge.crypto.errors import ConfigurationError
+from piebridge.failpoints import reach
+
+_LOG = logging.getLogger(__name__)
 
 
 class KeyValueStore(Protocol):
@@ -85,10 +89,12 @@ class RocksStore:
         batch = WriteBatch(raw_mode=True)
         for key, value in entries.items():
             batch.put(key, value)
+        reach("evm.store.before_write")
         try:
             self._database.write(batch, self._durable)
         except Exception as error:  # rocksdict raises plain Exception
             raise OSError(f"writing the chain database failed: {error}") from error
+        reach("evm.store.after_write")
 
     def keys(self, first: bytes, prefix: bytes) -> Iterator[bytes]:
         """Keys from ``first`` on with ``prefix``, ascending."""
@@ -99,5 +105,8 @@ class RocksStore:
             yield key
 
     def close(self) -> None:
-        """Close the files."""
-        self._database.close()
+        """Close the files. All that was written is durable already; what fails here is told in the log only."""
+        try:
+            self._database.close()
+        except Exception as error:  # rocksdict raises plain Exception
+            _LOG.warning("closing the chain database failed: %s", error)

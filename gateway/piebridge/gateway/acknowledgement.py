@@ -3,6 +3,7 @@
 from piebridge.crypto.errors import TransientChainError
 from piebridge.gateway.connections import Connections
 from piebridge.gateway.forwarder import Authenticate, Delivery, PathKey, Submit
+from piebridge.gateway.prepared import Prepared
 from piebridge.gateway.slots import evidence_of
 from piebridge.protocol_stack.notary_statement import SLOTS_MAX
 from piebridge.protocol_stack.relay_messages import HubSlots, SlotName, TransactionKind
@@ -19,7 +20,7 @@ class AcknowledgementCarrier:
     async def check(self, path: PathKey, numbers: tuple[int, ...]) -> dict[int, Delivery]:
         """Say which messages the relay chain keeps: what it shows bare, or not at all, it has dropped."""
         relay = self._connections.relays[path.relay]
-        entries = await relay.reader.entries_by_number(path.registration, numbers)
+        entries = await relay.reader.entries_by_number(path.registration, numbers, anew=True)
         return {
             number: Delivery.PENDING
             if number in entries and not isinstance(entries[number], BareEntry)
@@ -31,11 +32,13 @@ class AcknowledgementCarrier:
         """Never asked for: slots are proven when they are sent."""
         raise AssertionError("acknowledgements are authenticated when they are sent")
 
-    async def submit(self, effect: Submit) -> None:
+    async def prepare(self, effect: Submit) -> Prepared:
         """Prove as many slots as one transaction may have; what is left over stays pending."""
         path = effect.path
         relay = self._connections.relays[path.relay]
-        entries = await relay.reader.entries_by_number(path.registration, [number for number, _ in effect.forms])
+        entries = await relay.reader.entries_by_number(
+            path.registration, [number for number, _ in effect.forms], anew=True
+        )
         names: dict[bytes, SlotName] = {}
         for _, entry in sorted(entries.items()):
             if isinstance(entry, BareEntry):
@@ -52,4 +55,4 @@ class AcknowledgementCarrier:
         transactions: list[tuple[int, bytes]] = [(slots.KIND, slots.encode())]
         if shown.update is not None:
             transactions.insert(0, (TransactionKind.UPDATE_CLIENT, shown.update))
-        await relay.submitter.submit_all(transactions)
+        return Prepared(relay_transactions=tuple(transactions))

@@ -4,9 +4,15 @@ Nodes prune logs; a range over old entries needs their heights and ids (40 bytes
 its bytes. Entries are stored only after they were folded, so each carries its chain value.
 """
 
-import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+from piebridge.failpoints import reach
+from piebridge.gateway.database import ENTRY_CHECKSUM, Connection
+from piebridge.gateway.spans import spans
+
+_SPAN = 1_000
+"""Entries of one look into the database."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,31 +38,34 @@ class ArchivedEntry:
 class Archive:
     """Entries by registration, outbox and number, in the gateway's database."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, database: Connection) -> None:
         """Use an open database."""
-        self._connection = connection
+        self._database = database
 
     def add(self, registration: int, outbox: int, entries: Iterable[ArchivedEntry]) -> None:
         """Store entries; one that is there already is left alone."""
-        self._connection.execute("BEGIN IMMEDIATE")
+        reach("gateway.archive.before_add")
+        self._database.execute("BEGIN IMMEDIATE")
         try:
-            self._connection.executemany(
+            self._database.executemany(
                 "INSERT OR IGNORE INTO entries "
-                "(registration, outbox, number, height, form, content, message_id, chain_value) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                "(registration, outbox, number, height, form, content, message_id, chain_value, checksum) "
+                "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, checksum(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0))",
                 [
                     (registration, outbox, e.number, e.height, e.form, e.content, e.message_id, e.chain_value)
                     for e in entries
                 ],
             )
-            self._connection.execute("COMMIT")
+            reach("gateway.archive.before_commit")
+            self._database.execute("COMMIT")
         except BaseException:
-            self._connection.execute("ROLLBACK")
+            self._database.execute("ROLLBACK")
             raise
+        reach("gateway.archive.after_add")
 
     def head(self, registration: int, outbox: int) -> ArchivedEntry | None:
         """Return the newest entry of an outbox."""
-        row = self._connection.execute(
+        row = self._database.execute(
             f"{_SELECT} ORDER BY number DESC LIMIT 1",
             (registration, outbox),
         ).fetchone()
@@ -64,44 +73,60 @@ class Archive:
 
     def get(self, registration: int, outbox: int, number: int) -> ArchivedEntry | None:
         """Return one entry."""
-        row = self._connection.execute(f"{_SELECT} AND number = ?", (registration, outbox, number)).fetchone()
+        row = self._database.execute(f"{_SELECT} AND number = ?", (registration, outbox, number)).fetchone()
         return None if row is None else _entry(row)
+
+    def get_many(self, registration: int, outbox: int, numbers: Sequence[int]) -> list[ArchivedEntry]:
+        """Return those of the entries that there are, in order."""
+        wanted = set(numbers)
+        found = (
+            entry for first, last in spans(wanted, _SPAN) for entry in self.between(registration, outbox, first, last)
+        )
+        return [entry for entry in found if entry.number in wanted]
 
     def between(self, registration: int, outbox: int, first: int, last: int) -> list[ArchivedEntry]:
         """Return entries ``first`` to ``last``, as many as there are, in order."""
-        rows = self._connection.execute(
+        rows = self._database.execute(
             f"{_SELECT} AND number BETWEEN ? AND ? ORDER BY number", (registration, outbox, first, last)
         )
         return [_entry(row) for row in rows]
 
     def undone(self, registration: int, outbox: int) -> list[ArchivedEntry]:
         """Return the entries that the far end was not yet seen to have, in order."""
-        rows = self._connection.execute(f"{_SELECT} AND done = 0 ORDER BY number", (registration, outbox))
+        rows = self._database.execute(f"{_SELECT} AND done = 0 ORDER BY number", (registration, outbox))
         return [_entry(row) for row in rows]
 
     def outboxes(self, registration: int) -> list[int]:
         """Return the outboxes of a hub from which there are entries."""
-        rows = self._connection.execute(
+        rows = self._database.execute(
             "SELECT DISTINCT outbox FROM entries WHERE registration = ? ORDER BY outbox", (registration,)
         )
         return [row[0] for row in rows]
 
     def mark_done(self, registration: int, outbox: int, numbers: Iterable[int]) -> None:
         """Note that the far end has entries."""
-        self._connection.executemany(
-            "UPDATE entries SET done = 1 WHERE registration = ? AND outbox = ? AND number = ?",
-            [(registration, outbox, number) for number in numbers],
-        )
+        reach("gateway.archive.before_mark_done")
+        self._database.execute("BEGIN IMMEDIATE")
+        try:
+            self._database.executemany(
+                f"UPDATE entries SET done = 1, checksum = {ENTRY_CHECKSUM.replace('done', '1')} "
+                "WHERE registration = ? AND outbox = ? AND number = ?",
+                [(registration, outbox, number) for number in numbers],
+            )
+            self._database.execute("COMMIT")
+        except BaseException:
+            self._database.execute("ROLLBACK")
+            raise
 
     def drop_from(self, registration: int, outbox: int, number: int) -> None:
         """Forget all entries from ``number`` on: the chain turned out to be another."""
-        self._connection.execute(
+        self._database.execute(
             "DELETE FROM entries WHERE registration = ? AND outbox = ? AND number >= ?", (registration, outbox, number)
         )
 
     def drop_all(self, registration: int) -> None:
         """Forget everything of a hub."""
-        self._connection.execute("DELETE FROM entries WHERE registration = ?", (registration,))
+        self._database.execute("DELETE FROM entries WHERE registration = ?", (registration,))
 
 
 _SELECT = (

@@ -1,7 +1,8 @@
 """How batches are put together: the items behind outbox entries, ranges of chosen forms, and the gas they need."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from piebridge.crypto.hash import keccak256
 from piebridge.gateway.archive import ArchivedEntry
@@ -23,6 +24,8 @@ from piebridge.protocol_stack.transport.outbox import (
 )
 
 _BARE_BYTES = 41
+_DECODED_KEPT_MAX = 10_000
+"""Decoded entries that are kept: each is wanted when it is observed, and whenever it is checked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,7 @@ class LearnedGas:
     was too low costs a revert, after which the whole bound is given again.
     """
 
-    def __init__(self, margin: float = 2.0) -> None:
+    def __init__(self, margin: float = 1.5) -> None:
         """Know nothing: the whole bound is given."""
         self._margin = margin
         self._share = 1.0
@@ -105,12 +108,16 @@ def item_of_relay_entry(number: int, entry: Entry, gas_model: GasModel) -> Item 
     if isinstance(entry, BareEntry | MalformedEntry):
         return None
     header = packet_header(entry)
+    about = entry.receipt.header if isinstance(entry, ReceiptHomeEntry) else header
     return Item(
         number=number,
         height=entry.height,
         size_bytes=_BARE_BYTES + len(entry.content()),
         gas=gas_model.of_entry(entry) + gas_model.per_byte * len(entry.content()),
         expiry=header.transaction.execution_expiry if header is not None else 0,
+        in_order=header is not None and header.transport.ordered,
+        lane=about.lane.encode() if about is not None else b"",
+        sequence=about.transport.sequence if about is not None else number,
     )
 
 
@@ -125,6 +132,9 @@ def item_of_hub_entry(archived: ArchivedEntry, entry: Entry, eligible_after_seco
         size_bytes=_BARE_BYTES + len(archived.content),
         expiry=header.transaction.deadline if header is not None else 0,
         eligible_after_seconds=eligible_after_seconds,
+        in_order=header is not None and header.transport.ordered,
+        lane=header.lane.encode() if header is not None else b"",
+        sequence=header.transport.sequence if header is not None else archived.number,
     )
 
 
@@ -143,7 +153,12 @@ def decode_archived(archived: ArchivedEntry, maker: Maker) -> Entry:
     """
     if archived.form == Form.BARE:
         return BareEntry(archived.height, archived.message_id)
-    reader = Reader(archived.height.to_bytes(8, "big") + bytes([archived.form]) + archived.content)
+    return _decode(archived.height, archived.form, archived.content, maker)
+
+
+@lru_cache(maxsize=_DECODED_KEPT_MAX)
+def _decode(height: int, form: int, content: bytes, maker: Maker) -> Entry:
+    reader = Reader(height.to_bytes(8, "big") + bytes([form]) + content)
     entry = read_entry(reader, maker)
     reader.finish()
     return entry
@@ -168,22 +183,13 @@ def range_of_archived(start: bytes, archived: Sequence[ArchivedEntry], forms: Ma
 
 def reshaped(outbox_range: OutboxRange, forms: Mapping[int, int]) -> OutboxRange:
     """Return a range of a relay chain's outbox with the chosen forms; entries without one become bare."""
+    if all(forms.get(outbox_range.first + offset) == FORM_FULL for offset in range(len(outbox_range.entries))):
+        return outbox_range
     entries = tuple(
         _reshape(entry, forms.get(outbox_range.first + offset, Form.BARE), outbox_range.maker)
         for offset, entry in enumerate(outbox_range.entries)
     )
     return OutboxRange(outbox_range.maker, outbox_range.first, outbox_range.start, entries)
-
-
-def spans(numbers: Iterable[int], length_max: int) -> list[tuple[int, int]]:
-    """Cover numbers by few spans ``(first, last)`` of at most ``length_max`` each, for queries of ranges."""
-    covered: list[tuple[int, int]] = []
-    for number in sorted(set(numbers)):
-        if covered and number - covered[-1][0] < length_max:
-            covered[-1] = (covered[-1][0], number)
-        else:
-            covered.append((number, number))
-    return covered
 
 
 def _content(entry: ArchivedEntry, form: int) -> bytes:

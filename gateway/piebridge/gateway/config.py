@@ -69,6 +69,64 @@ class NotaryAddress:
 
 
 @dataclass(frozen=True, slots=True)
+class DomainConfig:
+    """What is needed to read the chains of a domain, without any right to write to them."""
+
+    domain: int
+    """Relay domain."""
+    chains: tuple[ChainConfig, ...]
+    """Parachains of the domain."""
+    relays: tuple[RelayConfig, ...]
+    """Relay chains of the domain."""
+    notaries: tuple[NotaryAddress, ...]
+    """Notaries of its parachains."""
+    timeout_seconds: float
+    """Deadline of a request to a node."""
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerConfig:
+    """A Redis broker and the workers of one gateway behind it. Redis may lose everything at any time."""
+
+    url: str = field(repr=False)
+    """``redis://`` or ``rediss://``, with the password if it has one."""
+    workers: int = 1
+    """Worker processes."""
+    threads: int = 8
+    """Tasks that one worker has under way at the same time; most of their time is waiting for nodes."""
+    task_seconds: float = 8.0
+    """A task that has not ended by then gives up and answers that it failed."""
+    visibility_seconds: int = 10
+    """After this, Redis hands a task whose worker has not acknowledged it to another one."""
+    redo_seconds: float = 12.0
+    """After this, the gateway puts a task that was not answered into the broker again."""
+    silent_seconds: float = 12.0
+    """A worker that has answered nothing for so long, not even a probe, is started again."""
+    start_seconds: float = 40.0
+    """How long a worker may take until its first answer."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work.
+
+        Raises:
+            ConfigurationError: the address is none of Redis, or a number or the order of the times makes no sense.
+        """
+        parts = urlsplit(self.url)
+        if parts.scheme not in ("redis", "rediss") or not parts.hostname:
+            raise ConfigurationError("the broker must be redis://HOST:PORT or rediss://HOST:PORT")
+        if not 1 <= self.workers <= 64 or not 1 <= self.threads <= 256:
+            raise ConfigurationError("a gateway has 1 to 64 workers with 1 to 256 threads each")
+        if not self.task_seconds < self.silent_seconds:
+            raise ConfigurationError("a worker may be silent for longer than a task may take")
+
+    @property
+    def address(self) -> str:
+        """Where it is, for people: without its password."""
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.hostname}:{parts.port or 6379}{parts.path}"
+
+
+@dataclass(frozen=True, slots=True)
 class GatewayConfig:
     """A gateway."""
 
@@ -86,12 +144,10 @@ class GatewayConfig:
     """Relay chains of the domain."""
     notaries: tuple[NotaryAddress, ...] = ()
     """Notaries of its parachains."""
-    index: int = 0
-    """Its place among the gateways of the domain, from 0; decides who goes first, nothing else."""
-    count: int = 1
-    """Number of gateways of the domain."""
-    takeover_seconds: float = 6.0
-    """How long each gateway leaves the first go to the one before it."""
+    takeover_blocks: int = 6
+    """How many blocks of both ends of a path each gateway leaves to the one before it in turn."""
+    broker: BrokerConfig | None = None
+    """Redis and workers; without, everything is done in the gateway's own process."""
     status_address: tuple[str, int] | None = None
     """Loopback host and port of the status page; None serves none."""
     reconcile_seconds: float = 30.0
@@ -107,16 +163,24 @@ class GatewayConfig:
         """Refuse what cannot work.
 
         Raises:
-            ConfigurationError: chains or relays are missing or named twice, or index and count do not fit.
+            ConfigurationError: chains or relays are missing or named twice, or the key has not 32 bytes.
         """
         if not self.chains or not self.relays:
             raise ConfigurationError(f"gateway {self.name}: at least one chain and one relay chain must be configured")
         _refuse_twice([str(chain.registration) for chain in self.chains], f"gateway {self.name}: registration")
         _refuse_twice([str(relay.relay) for relay in self.relays], f"gateway {self.name}: relay")
-        if not 0 <= self.index < self.count:
-            raise ConfigurationError(f"gateway {self.name}: index {self.index} is not within 0..{self.count - 1}")
         if len(self.private_key) != 32:
             raise ConfigurationError(f"gateway {self.name}: the private key must have 32 bytes")
+
+    @property
+    def reading(self) -> DomainConfig:
+        """What a worker has to know: everything but the key."""
+        return DomainConfig(self.domain, self.chains, self.relays, self.notaries, self.timeout_seconds)
+
+    @property
+    def database(self) -> Path:
+        """The file with archive and cursors."""
+        return self.data_directory / "gateway.sqlite3"
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,21 +244,23 @@ class NotaryConfig:
             raise ConfigurationError(f"notary {self.name}: the private key must have 32 bytes")
 
 
-def gateway_config_from_network(network_file: Path, name: str, private_key: bytes) -> GatewayConfig:
+def gateway_config_from_network(
+    network_file: Path, name: str, private_key: bytes, broker: BrokerConfig | None = None
+) -> GatewayConfig:
     """Read the configuration of one gateway from a network file.
 
     Args:
         network_file: path of ``network.json``.
         name: which of its gateways.
         private_key: the gateway's key, already decrypted, 32 bytes.
+        broker: Redis and workers; without, everything is done in the gateway's own process.
 
     Raises:
         ConfigurationError: the file cannot be read, or has no such gateway.
     """
     network = read_network_file(network_file)
     gateways = _get(network, "gateways", network_file)
-    position = _position(gateways, name, network_file)
-    gateway = gateways[position]
+    gateway = gateways[_position(gateways, name, network_file)]
     try:
         return GatewayConfig(
             name=name,
@@ -206,8 +272,7 @@ def gateway_config_from_network(network_file: Path, name: str, private_key: byte
             notaries=tuple(
                 NotaryAddress(notary["url"].rstrip("/"), tuple(notary["chains"])) for notary in network["notaries"]
             ),
-            index=position,
-            count=len(gateways),
+            broker=broker,
             status_address=_host_and_port(gateway.get("status_url")),
         )
     except (KeyError, TypeError, ValueError) as error:

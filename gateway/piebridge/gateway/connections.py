@@ -1,15 +1,16 @@
-"""The chains of a gateway, each with what is needed to read it and to write to it."""
+"""The chains of a domain, each with what is needed to read it."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from piebridge.chains.endpoint import ParachainEndpoint, RelayEndpoint
 from piebridge.crypto.errors import TransientChainError
-from piebridge.gateway.config import ChainConfig, RelayConfig
-from piebridge.gateway.hub_submitter import HubSubmitter
+from piebridge.gateway.config import ChainConfig, DomainConfig, RelayConfig
 from piebridge.gateway.prover import Prover
+from piebridge.gateway.pulse import Pulse
 from piebridge.gateway.relay_reader import Registration, RelayReader
-from piebridge.gateway.relay_submitter import RelaySubmitter
+from piebridge.gateway.surroundings import Surroundings
 from piebridge.protocol_stack.transport.outbox import Maker
 
 _REGISTRATION_SECONDS = 10.0
@@ -23,9 +24,9 @@ class HubConnection:
     config: ChainConfig
     """Addresses."""
     endpoint: ParachainEndpoint
-    """Reads and sends."""
-    submitter: HubSubmitter
-    """Owns the nonce of the gateway's key there."""
+    """The chain."""
+    pulse: Pulse = field(default_factory=Pulse)
+    """Beats at each new block."""
 
     @property
     def registration(self) -> int:
@@ -45,13 +46,15 @@ class RelayConnection:
     config: RelayConfig
     """Addresses."""
     endpoint: RelayEndpoint
-    """Reads and sends."""
+    """The chain."""
     reader: RelayReader
     """Typed queries."""
-    submitter: RelaySubmitter
-    """Sends transactions."""
+    pulse: Pulse = field(default_factory=Pulse)
+    """Beats at each new block."""
     provers: dict[int, Prover] = field(default_factory=dict)
     """Proofs for this relay chain, by the registration of the hub."""
+    clock: Callable[[], float] = time.monotonic
+    """Seconds, never running backwards."""
     _registrations: dict[int, tuple[float, Registration | None]] = field(default_factory=dict)
 
     @property
@@ -62,7 +65,7 @@ class RelayConnection:
     async def registration(self, registration: int) -> Registration | None:
         """Return how this relay chain knows a hub, at most ten seconds old; None if it does not."""
         kept = self._registrations.get(registration)
-        now = time.monotonic()
+        now = self.clock()
         if kept is None or now - kept[0] > _REGISTRATION_SECONDS:
             kept = (now, await self.reader.registration(registration))
             self._registrations[registration] = kept
@@ -82,7 +85,7 @@ class RelayConnection:
 
 @dataclass
 class Connections:
-    """All chains of a gateway."""
+    """All chains of a domain."""
 
     domain: int
     """Relay domain."""
@@ -97,3 +100,31 @@ class Connections:
             await hub.endpoint.close()
         for relay in self.relays.values():
             await relay.endpoint.close()
+
+
+def connect(config: DomainConfig, surroundings: Surroundings) -> Connections:
+    """Return the chains of a domain; nothing is asked of them yet.
+
+    Raises:
+        ConfigurationError: an address is malformed.
+    """
+    hubs = {chain.registration: HubConnection(chain, surroundings.parachain(config, chain)) for chain in config.chains}
+    relays = {relay.relay: _connect_relay(relay, config, hubs, surroundings) for relay in config.relays}
+    return Connections(config.domain, hubs, relays)
+
+
+def _connect_relay(
+    relay: RelayConfig, config: DomainConfig, hubs: dict[int, HubConnection], surroundings: Surroundings
+) -> RelayConnection:
+    endpoint = surroundings.relay(config, relay)
+    reader = RelayReader(endpoint)
+    provers = {
+        registration: Prover(
+            registration=registration,
+            endpoint=hub.endpoint,
+            reader=reader,
+            notaries=surroundings.notaries(config, registration),
+        )
+        for registration, hub in hubs.items()
+    }
+    return RelayConnection(relay, endpoint, reader, provers=provers, clock=surroundings.monotonic)

@@ -1,7 +1,9 @@
 """How far each listener has read. A cache: without it, a listener begins at the first block."""
 
-import sqlite3
 from dataclasses import dataclass
+
+from piebridge.failpoints import reach
+from piebridge.gateway.database import Connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,23 +19,24 @@ class Cursor:
 class CursorStore:
     """Cursors by name, in the gateway's database."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, database: Connection) -> None:
         """Use an open database."""
-        self._connection = connection
+        self._database = database
 
     def load(self, name: str) -> Cursor | None:
         """Return a cursor; None if there is none."""
-        row = self._connection.execute("SELECT number, hash FROM cursors WHERE name = ?", (name,)).fetchone()
+        row = self._database.execute("SELECT number, hash FROM cursors WHERE name = ?", (name,)).fetchone()
         return None if row is None else Cursor(row[0], row[1])
 
     def save(self, name: str, cursor: Cursor) -> None:
         """Keep a cursor in place of the one before."""
-        self._connection.execute(
-            "INSERT INTO cursors (name, number, hash) VALUES (?, ?, ?) "
-            "ON CONFLICT (name) DO UPDATE SET number = excluded.number, hash = excluded.hash",
+        reach("gateway.cursor.before_save")
+        self._database.execute(
+            "INSERT OR REPLACE INTO cursors (name, number, hash, checksum) VALUES (?1, ?2, ?3, checksum(?1, ?2, ?3))",
             (name, cursor.number, cursor.hash),
         )
+        reach("gateway.cursor.after_save")
 
     def drop(self, name: str) -> None:
         """Forget a cursor."""
-        self._connection.execute("DELETE FROM cursors WHERE name = ?", (name,))
+        self._database.execute("DELETE FROM cursors WHERE name = ?", (name,))

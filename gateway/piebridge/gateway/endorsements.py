@@ -1,6 +1,7 @@
 """Collects the endorsement of a relay chain's outbox: k validators' signatures over number and chain value."""
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,8 @@ from piebridge.crypto.quorum import Quorum
 from piebridge.crypto.signature import recover_address
 from piebridge.protocol_stack.endorsement import EndorsementAnswer, EndorsementMethod, EndorsementSet, encode_proof
 from piebridge.protocol_stack.signing import endorsement_digest
+
+_LOG = logging.getLogger(__name__)
 
 
 class EndorsementsMissingError(TransientChainError):
@@ -41,7 +44,7 @@ async def collect_endorsement(
 
     Raises:
         EndorsementsMissingError: fewer than k; it names the validators that are missing.
-        VerificationError: validators endorse different values: equivocation, or nodes of another chain.
+        VerificationError: too few endorse one value, and others another: equivocation, or nodes of another chain.
     """
     signers = EndorsementSet.decode(await endpoint.query("/set", b""))
     if signers.method is not EndorsementMethod.SIGNATURES:
@@ -57,6 +60,7 @@ async def collect_endorsement(
         for task in asked:
             task.cancel()
         await asyncio.gather(*asked, return_exceptions=True)
+    collector.refuse_contradiction()
     raise EndorsementsMissingError(
         f"{endpoint.name}: entry {number} toward {destination} has {len(collector.valid)} of {signers.threshold} "
         "endorsements",
@@ -94,18 +98,34 @@ class _Collector:
             self.valid[answer.index] = answer
 
     def result(self) -> CollectedEndorsement | None:
-        """Return the endorsement once there are k of one value."""
+        """Return the endorsement once there are k of one value; what a few others say beside it is reported."""
+        by_value: dict[bytes, list[int]] = {}
+        for index, answer in sorted(self.valid.items()):
+            by_value.setdefault(answer.value, []).append(index)
+        if len(by_value) > 1:
+            _LOG.error(
+                "ALARM: validators of %s endorse different values for entry %d toward %d: %s",
+                self._endpoint.name,
+                self._number,
+                self._destination,
+                {value.hex(): indexes for value, indexes in by_value.items()},
+            )
+        for value, indexes in by_value.items():
+            if len(indexes) >= self._signers.threshold:
+                members = indexes[: self._signers.threshold]
+                signatures = tuple(self.valid[index].signature for index in members)
+                quorum = Quorum(sum(1 << index for index in members), signatures)
+                return CollectedEndorsement(value, self._signers.encode() + encode_proof(self._signers, quorum))
+        return None
+
+    def refuse_contradiction(self) -> None:
+        """Raise if those who answered contradict each other."""
         values = {answer.value for answer in self.valid.values()}
         if len(values) > 1:
             raise VerificationError(
                 f"{self._endpoint.name}: validators endorse different values for entry {self._number} toward "
-                f"{self._destination}: {', '.join(sorted(value.hex() for value in values))}"
+                f"{self._destination}, none of them k times: {', '.join(sorted(value.hex() for value in values))}"
             )
-        if len(self.valid) < self._signers.threshold:
-            return None
-        members = sorted(self.valid)[: self._signers.threshold]
-        quorum = Quorum(sum(1 << index for index in members), tuple(self.valid[index].signature for index in members))
-        return CollectedEndorsement(values.pop(), self._signers.encode() + encode_proof(self._signers, quorum))
 
     def missing(self) -> list[str]:
         """Name the members of the set without a usable endorsement."""

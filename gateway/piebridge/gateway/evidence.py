@@ -1,12 +1,19 @@
-"""What a notary has signed, for ever: it must never sign two truths, not even after a crash.
+"""What a notary has signed: it must never sign two truths, not even after a crash.
 
 Unlike the gateway's database this one must be kept. A statement is written before its signature leaves the process.
+
+Strangers choose blocks and slots, so what is kept is bounded: of each chain the newest blocks, and of a block so many
+slots. What lies below is not signed any more, so nothing that was forgotten can be contradicted. Nobody needs it: an
+entry however old is proven by the newest head of its outbox.
 """
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from piebridge.crypto.errors import ConfigurationError, VerificationError
+from piebridge.crypto.errors import ConfigurationError, ProtocolError, VerificationError
+from piebridge.failpoints import reach
 from piebridge.protocol_stack.notary_statement import NotaryStatement
 
 _SCHEMA = """
@@ -19,24 +26,43 @@ CREATE TABLE IF NOT EXISTS blocks (
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS slots (
     registration INTEGER NOT NULL,
-    block_hash BLOB NOT NULL,
+    number INTEGER NOT NULL,
     slot BLOB NOT NULL,
     value BLOB NOT NULL,
-    PRIMARY KEY (registration, block_hash, slot)
+    PRIMARY KEY (registration, number, slot)
 ) STRICT, WITHOUT ROWID;
 """
+
+
+BLOCKS_KEPT = 4_096
+"""Numbers of blocks below the newest signed one of which a notary still signs."""
+SLOTS_PER_BLOCK_MAX = 4_096
+"""Different slots of one block that are signed."""
+
+
+class BeyondEvidenceError(ProtocolError):
+    """A statement is not signed because what would forbid it is not kept. No contradiction, and no reason to stop."""
 
 
 class EvidenceLog:
     """Blocks and slot values that this notary has vouched for."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self, path: Path, *, blocks_kept: int = BLOCKS_KEPT, slots_per_block_max: int = SLOTS_PER_BLOCK_MAX
+    ) -> None:
         """Open or create the log.
+
+        Args:
+            path: its file.
+            blocks_kept: numbers of blocks below the newest signed one that are kept, of each chain.
+            slots_per_block_max: different slots of one block that are kept.
 
         Raises:
             ConfigurationError: the file is damaged. A notary must not go on without knowing what it has signed.
         """
+        self._blocks_kept, self._slots_per_block_max = blocks_kept, slots_per_block_max
         path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
         self._connection = sqlite3.connect(path, isolation_level=None)
         try:
             self._connection.execute("PRAGMA journal_mode = WAL")
@@ -61,24 +87,39 @@ class EvidenceLog:
 
         Raises:
             VerificationError: it contradicts one that was signed before. Nothing is written.
+            BeyondEvidenceError: its block is too old, or too many slots of it were signed. Nothing is written.
+            ConfigurationError: the disk is full or fails. Nothing is written.
         """
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
+        reach("notary.evidence.before_write")
+        # As a context manager the connection commits, or takes back whatever SQLite has not taken back by itself.
+        with self._guarded(), self._connection:
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._check_age(registration, statement.block_number)
             self._check_block(registration, statement)
             self._connection.execute(
                 "INSERT OR IGNORE INTO blocks VALUES (?, ?, ?, ?)",
                 (registration, statement.block_number, statement.block_hash, statement.block_time),
             )
             for item in statement.slots:
-                self._check_slot(registration, statement.block_hash, item.slot, item.value)
+                self._check_slot(registration, statement.block_number, item.slot, item.value)
                 self._connection.execute(
                     "INSERT OR IGNORE INTO slots VALUES (?, ?, ?, ?)",
-                    (registration, statement.block_hash, item.slot, item.value),
+                    (registration, statement.block_number, item.slot, item.value),
                 )
-            self._connection.execute("COMMIT")
-        except BaseException:
-            self._connection.execute("ROLLBACK")
-            raise
+            self._check_room(registration, statement.block_number)
+            self._forget(registration)
+            reach("notary.evidence.before_commit")
+        reach("notary.evidence.after_write")
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            raise ConfigurationError(
+                f"evidence log {self._path} cannot be written: {error}; make room if the disk is full, restore it from "
+                "a backup if it is damaged"
+            ) from error
 
     def _check_block(self, registration: int, statement: NotaryStatement) -> None:
         row = self._connection.execute(
@@ -92,10 +133,40 @@ class EvidenceLog:
                 actual=statement.block_hash,
             )
 
-    def _check_slot(self, registration: int, block_hash: bytes, slot: bytes, value: bytes) -> None:
+    def _check_age(self, registration: int, number: int) -> None:
+        newest = self._newest(registration)
+        if newest is not None and number < newest - self._blocks_kept:
+            raise BeyondEvidenceError(
+                f"block {number} of registration {registration} is too old, {newest} was signed: name a newer one"
+            )
+
+    def _check_room(self, registration: int, number: int) -> None:
+        query = "SELECT count(*) FROM slots WHERE registration = ? AND number = ?"
+        (count,) = self._connection.execute(query, (registration, number)).fetchone()
+        if count > self._slots_per_block_max:
+            raise BeyondEvidenceError(
+                f"{self._slots_per_block_max} slots of block {number} of registration {registration} were signed: name "
+                "a newer block"
+            )
+
+    def _forget(self, registration: int) -> None:
+        newest = self._newest(registration)
+        assert newest is not None, "a block was just written"
+        for table in ("blocks", "slots"):
+            self._connection.execute(
+                f"DELETE FROM {table} WHERE registration = ? AND number < ?",
+                (registration, newest - self._blocks_kept),
+            )
+
+    def _newest(self, registration: int) -> int | None:
+        query = "SELECT max(number) FROM blocks WHERE registration = ?"
+        (newest,) = self._connection.execute(query, (registration,)).fetchone()
+        return None if newest is None else int(newest)
+
+    def _check_slot(self, registration: int, number: int, slot: bytes, value: bytes) -> None:
         row = self._connection.execute(
-            "SELECT value FROM slots WHERE registration = ? AND block_hash = ? AND slot = ?",
-            (registration, block_hash, slot),
+            "SELECT value FROM slots WHERE registration = ? AND number = ? AND slot = ?",
+            (registration, number, slot),
         ).fetchone()
         if row is not None and row[0] != value:
             raise VerificationError(

@@ -1,6 +1,6 @@
 """Entries of a hub's outbox to a relay chain: a range, authenticated by light client or notaries."""
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from piebridge.crypto.errors import TransientChainError
@@ -8,7 +8,7 @@ from piebridge.gateway.archive import Archive, ArchivedEntry
 from piebridge.gateway.batching import decode_archived, range_of_archived
 from piebridge.gateway.connections import Connections, RelayConnection
 from piebridge.gateway.forwarder import Authenticate, Delivery, PathKey, Submit
-from piebridge.gateway.listener import HubListener
+from piebridge.gateway.prepared import Prepared
 from piebridge.gateway.relay_reader import Registration
 from piebridge.protocol_stack.authentication import KeptAuthentication, encode_authentication
 from piebridge.protocol_stack.codec import Reader, bytes32, u32
@@ -46,14 +46,18 @@ class Evidence:
         return cls(update or None, reader.rest())
 
 
+CatchUp = Callable[[int], Awaitable[object]]
+"""Takes a registration; returns when the archive may have entries of it that are newer than before."""
+
+
 class HubToRelayCarrier:
     """See the module's text."""
 
-    def __init__(self, connections: Connections, archive: Archive, listeners: dict[int, HubListener]) -> None:
+    def __init__(self, connections: Connections, archive: Archive, catch_up: CatchUp) -> None:
         """Carry between these chains, from this archive."""
         self._connections = connections
         self._archive = archive
-        self._listeners = listeners
+        self._catch_up = catch_up
 
     # Check
 
@@ -64,18 +68,20 @@ class HubToRelayCarrier:
         maker = self._connections.hubs[path.registration].maker
         states: dict[int, Delivery] = {}
         packets: dict[int, tuple[Header, ArchivedEntry]] = {}
-        for archived in self._archived(path, numbers):
+        batches: dict[int, ReceiptsEntry] = {}
+        for archived in self._archive.get_many(path.registration, path.outbox, numbers):
             entry = decode_archived(archived, maker)
             if isinstance(entry, PacketEntry):
                 packets[archived.number] = (entry.packet.header, archived)
             elif isinstance(entry, ReceiptsEntry):
-                opened = await _is_opened(relay, [receipt.packet_id for receipt in entry.batch.receipts])
-                states[archived.number] = Delivery.DONE if opened else Delivery.PENDING
+                batches[archived.number] = entry
             elif isinstance(entry, ReportEntry):
                 cursor = await relay.reader.cursor(path.registration, path.outbox)
                 states[archived.number] = Delivery.DONE if cursor.number >= archived.number else Delivery.PENDING
             else:
                 states[archived.number] = Delivery.DONE  # nothing in it can be carried
+        for number, opened in (await _are_opened(relay, batches)).items():
+            states[number] = Delivery.DONE if opened else Delivery.PENDING
         if packets:
             states |= await self._check_packets(path, relay, known, packets)
         return states
@@ -152,13 +158,13 @@ class HubToRelayCarrier:
                     return number
                 number -= 1
             if not is_last_try:
-                await self._listeners[path.registration].sync()
+                await self._catch_up(path.registration)
         raise TransientChainError(f"{path}: the proven head is not in the archive yet")
 
     # Submit
 
-    async def submit(self, effect: Submit) -> None:
-        """Send the range."""
+    async def prepare(self, effect: Submit) -> Prepared:
+        """Put the range together."""
         path = effect.path
         archived = self._archive.between(path.registration, path.outbox, effect.first, effect.last)
         if len(archived) != effect.last - effect.first + 1:
@@ -173,7 +179,7 @@ class HubToRelayCarrier:
         transactions: list[tuple[int, bytes]] = [(TransactionKind.HUB_RANGE, body)]
         if evidence.update is not None:
             transactions.insert(0, (TransactionKind.UPDATE_CLIENT, evidence.update))
-        await self._connections.relays[path.relay].submitter.submit_all(transactions)
+        return Prepared(relay_transactions=tuple(transactions))
 
     def _start(self, path: PathKey, first: int) -> bytes:
         if first == 1:
@@ -184,19 +190,16 @@ class HubToRelayCarrier:
             raise TransientChainError(f"{path}: entry {first - 1} is not in the archive")
         return before.chain_value
 
-    def _archived(self, path: PathKey, numbers: Iterable[int]) -> list[ArchivedEntry]:
-        found = (self._archive.get(path.registration, path.outbox, number) for number in numbers)
-        return [entry for entry in found if entry is not None]
 
-
-async def _is_opened(relay: RelayConnection, packet_ids: list[bytes]) -> bool:
-    """Whether the receipts of a batch were opened: none that the relay chain remembers lacks its receipt.
+async def _are_opened(relay: RelayConnection, batches: Mapping[int, ReceiptsEntry]) -> dict[int, bool]:
+    """Whether the receipts of batches were opened: none that the relay chain remembers lacks its receipt.
 
     The batch answers a range that this relay chain endorsed, so it has recorded the packets. What it has forgotten
     since was settled, and so was its receipt.
     """
-    for packet_id in packet_ids:
-        packet = await relay.reader.packet(packet_id)
-        if packet is not None and not packet["receipt"]["code"]:
-            return False
-    return True
+    packet_ids = [receipt.packet_id for entry in batches.values() for receipt in entry.batch.receipts]
+    codes = dict(zip(packet_ids, await relay.reader.receipt_codes(packet_ids), strict=True))
+    return {
+        number: all(codes[receipt.packet_id] != 0 for receipt in entry.batch.receipts)
+        for number, entry in batches.items()
+    }

@@ -16,10 +16,10 @@ from enum import StrEnum
 
 from piebridge.chains.endpoint import ParachainEndpoint, StorageProof
 from piebridge.chains.errors import MissingStateError
-from piebridge.crypto.errors import ChainError, ProtocolError, VerificationError
+from piebridge.crypto.errors import ChainError, ConfigurationError, ProtocolError, VerificationError
 from piebridge.crypto.signature import address_of_private_key, sign_recoverable
 from piebridge.gateway.config import NotaryChainConfig, NotaryConfig
-from piebridge.gateway.evidence import EvidenceLog
+from piebridge.gateway.evidence import BeyondEvidenceError, EvidenceLog
 from piebridge.gateway.telemetry import Counters
 from piebridge.protocol_stack.notary_statement import SLOTS_MAX, NotaryStatement, SlotValue
 
@@ -37,6 +37,8 @@ class RefusalCode(StrEnum):
     """A node did not answer, or not in time."""
     UNKNOWN_CHAIN = "unknown_chain"
     """This notary does not read that hub."""
+    STORAGE_FAILED = "storage_failed"
+    """What is signed cannot be written down before."""
     BAD_REQUEST = "bad_request"
     """The request is malformed."""
 
@@ -137,9 +139,14 @@ class Notary:
         statement = NotaryStatement(hub, block.number, block.hash, block.timestamp, values)
         try:
             self._evidence.write(registration, statement)
+        except BeyondEvidenceError as error:
+            raise NotaryRefusal(RefusalCode.BAD_REQUEST, str(error)) from error
         except VerificationError as error:
             self._stop(registration, str(error))
             raise NotaryRefusal(RefusalCode.DISAGREEMENT, str(error)) from error
+        except ConfigurationError as error:
+            self._alarm(registration, str(error))
+            raise NotaryRefusal(RefusalCode.STORAGE_FAILED, str(error)) from error
         signature = sign_recoverable(
             statement.digest(domain, registration, self._config.set_epoch), self._config.private_key
         )

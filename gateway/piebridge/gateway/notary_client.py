@@ -55,22 +55,21 @@ class NotaryClient:
         digest = statement.digest(self._domain, self._registration, notary_set.epoch)
         signatures: dict[int, bytes] = {}
         reasons: list[str] = []
-        async with aiohttp.ClientSession(timeout=self._timeout) as session:
-            asked = [asyncio.create_task(self._ask(session, url, statement)) for url in self._urls]
-            try:
-                for answered in asyncio.as_completed(asked):
-                    try:
-                        index, signature = _checked(await answered, digest, notary_set)
-                    except (TransientChainError, VerificationError) as error:
-                        reasons.append(str(error))
-                        continue
-                    signatures[index] = signature
-                    if len(signatures) == notary_set.threshold:
-                        break
-            finally:
-                for task in asked:
-                    task.cancel()
-                await asyncio.gather(*asked, return_exceptions=True)
+        asked = [asyncio.create_task(self.ask(url, statement)) for url in self._urls]
+        try:
+            for answered in asyncio.as_completed(asked):
+                try:
+                    index, signature = _checked(await answered, digest, notary_set)
+                except (TransientChainError, VerificationError) as error:
+                    reasons.append(str(error))
+                    continue
+                signatures[index] = signature
+                if len(signatures) == notary_set.threshold:
+                    break
+        finally:
+            for task in asked:
+                task.cancel()
+            await asyncio.gather(*asked, return_exceptions=True)
         if len(signatures) < notary_set.threshold:
             raise NotariesMissingError(
                 f"registration {self._registration}, block {proof.block.number}: {len(signatures)} of "
@@ -81,7 +80,12 @@ class NotaryClient:
         quorum = Quorum(sum(1 << index for index in members), tuple(signatures[index] for index in members))
         return NotaryAuthentication(notary_set, quorum, statement)
 
-    async def _ask(self, session: aiohttp.ClientSession, url: str, statement: NotaryStatement) -> dict[str, Any]:
+    async def ask(self, url: str, statement: NotaryStatement) -> dict[str, Any]:
+        """Ask one notary to sign a statement; return its answer with its address.
+
+        Raises:
+            TransientChainError: it does not answer, or refuses.
+        """
         request = {
             "domain": self._domain,
             "registration": self._registration,
@@ -90,7 +94,10 @@ class NotaryClient:
             "slots": [item.slot.hex() for item in statement.slots],
         }
         try:
-            async with session.post(f"{url}/v1/statement", json=request) as response:
+            async with (
+                aiohttp.ClientSession(timeout=self._timeout) as session,
+                session.post(f"{url}/v1/statement", json=request) as response,
+            ):
                 content = await response.content.read(_ANSWER_BYTES_MAX)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise TransientChainError(f"notary {url}: {type(error).__name__} {error}") from error

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from piebridge.chains.endpoint import Block, ParachainEndpoint, StorageProof
 from piebridge.crypto.errors import ConfigurationError, TransientChainError
+from piebridge.failpoints import reach
 from piebridge.gateway.notary_client import NotaryClient
 from piebridge.gateway.relay_reader import Registration, RelayReader
-from piebridge.gateway.relay_submitter import RelaySubmitter
 from piebridge.protocol_stack.authentication import (
     Authentication,
     BothAuthentication,
@@ -15,7 +15,7 @@ from piebridge.protocol_stack.authentication import (
     SlotProof,
     SpvAuthentication,
 )
-from piebridge.protocol_stack.relay_messages import TransactionKind, UpdateClient
+from piebridge.protocol_stack.relay_messages import UpdateClient
 from piebridge.protocol_stack.verification.base import Method
 
 
@@ -40,14 +40,12 @@ class Prover:
         registration: int,
         endpoint: ParachainEndpoint,
         reader: RelayReader,
-        submitter: RelaySubmitter,
         notaries: NotaryClient,
     ) -> None:
         """Prove from a chain to a relay chain."""
         self._registration = registration
         self._endpoint = endpoint
         self._reader = reader
-        self._submitter = submitter
         self._notaries = notaries
 
     async def final_block(self, known: Registration) -> Block:
@@ -74,6 +72,7 @@ class Prover:
             return Shown(proof, await self._notary(known, proof), None)
         client_height, block, update = await self._client_step()
         proof = await self._endpoint.prove(ordered, block.number)
+        reach("gateway.prover.after_proof")
         spv = SpvAuthentication(
             client_height,
             proof.block.header,
@@ -84,13 +83,13 @@ class Prover:
             return Shown(proof, spv, update)
         return Shown(proof, BothAuthentication(spv, await self._notary(known, proof)), update)
 
-    async def refresh_client(self) -> None:
-        """Move the light client on before it expires, if more than half of its time is over."""
+    async def overdue_update(self) -> bytes | None:
+        """Return the body of an UPDATE_CLIENT if more than half of the light client's time is over."""
         client = await self._reader.client(self._registration)
-        if client.is_ageing(await self._reader.endpoint.latest_time() * 1_000_000_000):
-            height, _ = await self._endpoint.light_client_target()
-            if height > client.height:
-                await self._submitter.submit(TransactionKind.UPDATE_CLIENT, await self._update(client.height, height))
+        if not client.is_ageing(await self._reader.endpoint.latest_time() * 1_000_000_000):
+            return None
+        height, _ = await self._endpoint.light_client_target()
+        return await self._update(client.height, height) if height > client.height else None
 
     async def _notary(self, known: Registration, proof: StorageProof) -> NotaryAuthentication:
         if known.notary_set is None:
@@ -115,5 +114,7 @@ class Prover:
         return height, block, await self._update(client.height, height)
 
     async def _update(self, trusted_height: int, height: int) -> bytes:
+        reach("gateway.prover.before_light_block")
         light_block = await self._endpoint.light_block(trusted_height, height)
+        reach("gateway.prover.after_light_block")
         return UpdateClient(self._registration, (light_block,)).encode()

@@ -55,7 +55,7 @@ class Reconciler:
             if relay not in self._connections.relays:
                 continue
             path = PathKey(Flow.HUB_TO_RELAY.value, registration, relay, outbox)
-            delay = self._turns.gateway_delay_seconds(path)
+            delay = self._turns.gateway_delay_seconds(path, now)
             if is_packet and outbox == FREE_RELAY:
                 delay += self._turns.relay_delay_seconds(registration, archived.height, relay)
             item = item_of_hub_entry(archived, entry, delay)
@@ -94,7 +94,7 @@ class Reconciler:
         path = PathKey(Flow.SETTLE.value, registration, relay)
         if nonce <= self._settlement_cursor(path):
             return
-        delay = self._turns.gateway_delay_seconds(path)
+        delay = self._turns.gateway_delay_seconds(path, now)
         item = Item(nonce, archived.height, len(archived.content), eligible_after_seconds=delay)
         self._forwarder.receive(ItemsObserved(path, (item,)), now)
 

@@ -55,10 +55,10 @@ class RelayListener:
         for destination in self._destinations:
             await self._sync_outbox(destination)
 
-    def finished(self, destination: int, number: int) -> None:
-        """Note that the relay chain has dropped an entry's message; moves the durable cursor where it can."""
+    def finished(self, destination: int, numbers: Iterable[int]) -> None:
+        """Note that the relay chain has dropped entries' messages; moves the durable cursor where it can."""
         finished = self._finished[destination]
-        finished.add(number)
+        finished.update(numbers)
         cursor = self._cursor(destination)
         moved = cursor
         while moved + 1 in finished:
@@ -75,6 +75,7 @@ class RelayListener:
         if head.number < known:  # another chain than the one of the cursor
             _LOG.warning("outbox is shorter than the cursor: beginning anew", extra={"destination": destination})
             self._cursors.drop(self._name(destination))
+            self._reader.forget(destination)
             self._finished[destination].clear()
             known = 0
         while known < head.number:
@@ -90,13 +91,15 @@ class RelayListener:
         self._counters.set("outbox_head", head.number, relay=self._relay, destination=destination)
 
     def _take(self, destination: int, entries: OutboxRange) -> None:
-        items = []
+        items, bare = [], []
         for offset, entry in enumerate(entries.entries):
             item = item_of_relay_entry(entries.first + offset, entry, self._gas_model)
             if item is None:
-                self.finished(destination, entries.first + offset)
+                bare.append(entries.first + offset)
             else:
                 items.append(item)
+        if bare:
+            self.finished(destination, bare)
         if items:
             self._notify(destination, tuple(items))
 
@@ -111,8 +114,7 @@ class RelayListener:
                 low = middle + 1
             else:
                 high = middle
-        for number in range(first, low):
-            self.finished(destination, number)
+        self.finished(destination, range(first, low))
         return low
 
     def _cursor(self, destination: int) -> int:

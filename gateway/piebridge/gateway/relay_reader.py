@@ -1,6 +1,7 @@
 """What a gateway asks of a relay chain, typed: cursors, heads, entries, registrations (formats.md, section 12)."""
 
-from collections.abc import Iterable, Sequence
+from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,20 +10,34 @@ import orjson
 from piebridge.chains.endpoint import RelayEndpoint
 from piebridge.chains.errors import TransactionRefusedError
 from piebridge.crypto.errors import DecodingError, TransientChainError
-from piebridge.gateway.batching import spans
+from piebridge.gateway.spans import spans
+from piebridge.protocol_stack.codec import HASH_LENGTH
+from piebridge.protocol_stack.commitment import bitmap_bit
+from piebridge.protocol_stack.governor_relay_bodies import Gateways
 from piebridge.protocol_stack.identifiers import Lane
 from piebridge.protocol_stack.notary_statement import NotarySet
 from piebridge.protocol_stack.relay_queries import (
+    GATEWAYS_PATH,
     CursorQuery,
     OutboxEntriesQuery,
-    RecordedQuery,
+    ReceiptCodesQuery,
+    RecordedWordsQuery,
     RegistrationQuery,
 )
 from piebridge.protocol_stack.transport.outbox import RELAY_CHAIN, Entry, OutboxHead, OutboxRange
 from piebridge.protocol_stack.verification.base import Method
 
-ENTRIES_PER_QUERY = 200
-"""Entries asked for at once."""
+ENTRIES_PER_QUERY = 500
+"""Entries asked for at once; an answer holds as many of them as fit 1 MiB."""
+PAGES_PER_QUERY = 1_000
+"""Words of recorded bits asked for at once."""
+PACKETS_PER_QUERY = 2_000
+"""Packets whose receipts are asked for at once."""
+ENTRIES_KEPT_MAX = 10_000
+"""Decoded entries that are kept, at most."""
+
+_PAGE_BITS = 8
+"""A word of recorded bits is of 256 sequences."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +73,17 @@ class ClientState:
 
 
 class RelayReader:
-    """Typed queries of one relay chain."""
+    """Typed queries of one relay chain.
+
+    Entries that were read are kept, decoded, since a listener, checks and submissions all want them. An entry never
+    changes but for the loss of its message; so whoever wants to know whether a relay chain still keeps a message asks
+    for it anew, and whoever finds that a range does not fold to an endorsed value forgets what was kept.
+    """
 
     def __init__(self, endpoint: RelayEndpoint) -> None:
         """Ask through an endpoint."""
         self._endpoint = endpoint
+        self._kept: OrderedDict[tuple[int, int], tuple[bytes, Entry]] = OrderedDict()
 
     @property
     def endpoint(self) -> RelayEndpoint:
@@ -96,10 +117,30 @@ class RelayReader:
             raise TransientChainError(f"{self._endpoint.name}: malformed entries: {error}") from error
         if entries.first != first or entries.last > last:
             raise TransientChainError(f"{self._endpoint.name}: other entries than asked for")
+        self._keep(destination, entries)
         return entries
+
+    def forget(self, destination: int) -> None:
+        """Forget the entries toward a hub that were kept: they may be those of another chain's past."""
+        for key in [key for key in self._kept if key[0] == destination]:
+            del self._kept[key]
+
+    def _keep(self, destination: int, entries: OutboxRange) -> None:
+        before = entries.start
+        for entry, head in zip(entries.entries, entries.heads(), strict=True):
+            self._kept[destination, head.number] = (before, entry)
+            before = head.value
+        while len(self._kept) > ENTRIES_KEPT_MAX:
+            self._kept.popitem(last=False)
 
     async def range(self, destination: int, first: int, last: int) -> OutboxRange:
         """Return all entries from ``first`` to ``last``, in as many queries as it takes; raises as :meth:`entries`."""
+        kept = [self._kept.get((destination, number)) for number in range(first, last + 1)]
+        if kept[0] is not None and all(item is not None for item in kept):
+            return OutboxRange(RELAY_CHAIN, first, kept[0][0], tuple(item[1] for item in kept if item is not None))
+        return await self._asked(destination, first, last)
+
+    async def _asked(self, destination: int, first: int, last: int) -> OutboxRange:
         got = await self.entries(destination, first, last)
         while got.last < last:
             more = await self.entries(destination, got.last + 1, last)
@@ -108,16 +149,34 @@ class RelayReader:
             got = OutboxRange(got.maker, got.first, got.start, got.entries + more.entries)
         return got
 
-    async def entries_by_number(self, destination: int, numbers: Iterable[int]) -> dict[int, Entry]:
-        """Return entries by their numbers; those that the relay chain keeps no more are left out."""
+    async def entries_by_number(
+        self, destination: int, numbers: Sequence[int], *, anew: bool = False
+    ) -> dict[int, Entry]:
+        """Return entries by their numbers; those that the relay chain keeps no more are left out.
+
+        Args:
+            destination: hub that the outbox leads to.
+            numbers: entries.
+            anew: ask the relay chain, whatever was kept: only so a message that it has dropped comes bare.
+        """
         found: dict[int, Entry] = {}
-        for first, last in spans(numbers, ENTRIES_PER_QUERY):
-            try:
-                got = await self.range(destination, first, last)
-            except TransactionRefusedError:
-                continue
-            found |= {got.first + offset: entry for offset, entry in enumerate(got.entries)}
+        if not anew:
+            found = {n: kept[1] for n in numbers if (kept := self._kept.get((destination, n))) is not None}
+        for first, last in spans((n for n in numbers if n not in found), ENTRIES_PER_QUERY):
+            found |= await self._not_dropped(destination, first, last)
         return {number: found[number] for number in numbers if number in found}
+
+    async def _not_dropped(self, destination: int, first: int, last: int) -> dict[int, Entry]:
+        """Return those entries of a span that are there still. A range is refused for its first entry alone."""
+        try:
+            got = await self._asked(destination, first, last)
+        except TransactionRefusedError:
+            if first == last:
+                return {}
+            middle = (first + last) // 2
+            lower = await self._not_dropped(destination, first, middle)
+            return lower | await self._not_dropped(destination, middle + 1, last)
+        return {got.first + offset: entry for offset, entry in enumerate(got.entries)}
 
     async def cursor(self, registration: int, outbox_relay: int) -> OutboxHead:
         """Return what was folded last of a hub's outbox; number 0 where nothing was."""
@@ -130,9 +189,28 @@ class RelayReader:
         return OutboxHead.decode(data)
 
     async def recorded(self, packets: Sequence[tuple[Lane, int]]) -> list[bool]:
-        """Return for each packet, by lane and sequence, whether it was recorded."""
-        calls = [(RecordedQuery.PATH, RecordedQuery(lane, sequence).encode()) for lane, sequence in packets]
-        return [answer == b"\x01" for answer in await self._endpoint.queries(calls)]
+        """Return for each packet, by lane and sequence, whether it was recorded; one query for all."""
+        pages = sorted({(lane, sequence >> _PAGE_BITS) for lane, sequence in packets})
+        words: dict[tuple[Lane, int], int] = {}
+        for start in range(0, len(pages), PAGES_PER_QUERY):
+            part = tuple(pages[start : start + PAGES_PER_QUERY])
+            data = await self._endpoint.query(RecordedWordsQuery.PATH, RecordedWordsQuery(part).encode())
+            if len(data) != HASH_LENGTH * len(part):
+                raise TransientChainError(f"{self._endpoint.name}: {len(data)} bytes for {len(part)} words")
+            for position, page in enumerate(part):
+                words[page] = int.from_bytes(data[HASH_LENGTH * position : HASH_LENGTH * (position + 1)], "big")
+        return [bitmap_bit(words[lane, sequence >> _PAGE_BITS], sequence) for lane, sequence in packets]
+
+    async def receipt_codes(self, packet_ids: Sequence[bytes]) -> list[int | None]:
+        """Return the code of each packet's receipt, 0 where there is none yet, None of a packet that is not known."""
+        codes: list[int | None] = []
+        for start in range(0, len(packet_ids), PACKETS_PER_QUERY):
+            part = tuple(packet_ids[start : start + PACKETS_PER_QUERY])
+            data = await self._endpoint.query(ReceiptCodesQuery.PATH, ReceiptCodesQuery(part).encode())
+            if len(data) != len(part):
+                raise TransientChainError(f"{self._endpoint.name}: {len(data)} codes for {len(part)} packets")
+            codes += [None if code == ReceiptCodesQuery.UNKNOWN else code for code in data]
+        return codes
 
     async def packet(self, packet_id: bytes) -> dict[str, Any] | None:
         """Return what the relay chain remembers of a packet; None if it never knew or has forgotten it."""
@@ -158,6 +236,15 @@ class RelayReader:
             )
         except (KeyError, ValueError, TypeError, DecodingError) as error:
             raise TransientChainError(f"{self._endpoint.name}: malformed registration: {error!r}") from error
+
+    async def gateways(self) -> tuple[bytes, ...]:
+        """Return the addresses of all authorised gateways, 20 bytes each, ascending.
+
+        Raises:
+            DecodingError: the answer is malformed.
+        """
+        answer = await self._endpoint.query(GATEWAYS_PATH, b"")
+        return tuple(item.address for item in Gateways.decode(answer).quotas)
 
     async def client(self, registration: int) -> ClientState:
         """Return the newest header that the light client of a hub's chain trusts.

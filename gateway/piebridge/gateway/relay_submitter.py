@@ -10,6 +10,8 @@ from piebridge.chains.endpoint import RelayEndpoint, RelayTransactionResult
 from piebridge.chains.errors import AlreadyKnownError, TransactionRefusedError
 from piebridge.crypto.errors import TransientChainError
 from piebridge.crypto.hash import sha256
+from piebridge.failpoints import reach
+from piebridge.gateway.pulse import Pulse
 from piebridge.gateway.telemetry import Counters
 
 _LOG = logging.getLogger(__name__)
@@ -30,12 +32,15 @@ class RelaySubmitter:
         sign: SignTransaction,
         counters: Counters,
         *,
-        poll_seconds: float = 0.1,
+        pulse: Pulse | None = None,
+        poll_seconds: float = 0.5,
         rebroadcast_seconds: float = 5.0,
         give_up_seconds: float = 75.0,
         clock: Callable[[], float] = time.monotonic,
+        salt: Callable[[], int] = lambda: secrets.randbits(64),
     ) -> None:
-        """Use a relay chain; times as for :class:`piebridge.gateway.hub_submitter.SubmitterTimes`."""
+        """Use a relay chain; pulse and times as for :class:`piebridge.gateway.hub_submitter.HubSubmitter`."""
+        self._pulse = pulse or Pulse()
         self._endpoint = endpoint
         self._sign = sign
         self._counters = counters
@@ -43,6 +48,8 @@ class RelaySubmitter:
         self._rebroadcast_seconds = rebroadcast_seconds
         self._give_up_seconds = give_up_seconds
         self._clock = clock
+        self._salt = salt
+        self._sending = asyncio.Lock()
 
     async def submit(self, kind: int, body: bytes) -> RelayTransactionResult:
         """Send one transaction and wait until it is in a block.
@@ -60,12 +67,14 @@ class RelaySubmitter:
             TransactionRefusedError: one was refused; those behind it may have been executed all the same.
             TransientChainError: one is in no block after the longest wait.
         """
-        valid_until = await self._endpoint.latest_height() + VALID_HEIGHTS
-        signed = [self._sign(kind, body, valid_until, secrets.randbits(64)) for kind, body in transactions]
-        hashes = [await self._broadcast(transaction) for transaction in signed]
+        async with self._sending:  # in the order in which they were asked for, so that ordered lanes stay in order
+            valid_until = await self._endpoint.latest_height() + VALID_HEIGHTS
+            signed = [self._sign(kind, body, valid_until, self._salt()) for kind, body in transactions]
+            hashes = [await self._broadcast(transaction) for transaction in signed]
         results = []
         for transaction, transaction_hash, (kind, _) in zip(signed, hashes, transactions, strict=True):
             result = await self._wait(transaction, transaction_hash, valid_until)
+            reach("gateway.relay.after_result")
             self._counters.add("relay_transactions", relay=self._endpoint.name, kind=kind, code=result.code)
             if result.code:
                 raise TransactionRefusedError(
@@ -78,10 +87,14 @@ class RelaySubmitter:
         return results
 
     async def _broadcast(self, transaction: bytes) -> bytes:
+        reach("gateway.relay.before_broadcast")
         try:
-            return await self._endpoint.broadcast(transaction)
+            await self._endpoint.broadcast(transaction)
         except AlreadyKnownError:
-            return sha256(transaction)
+            pass
+        else:
+            reach("gateway.relay.after_broadcast")
+        return sha256(transaction)  # whatever the node calls it
 
     async def _wait(self, transaction: bytes, transaction_hash: bytes, valid_until: int) -> RelayTransactionResult:
         started = last_sent = self._clock()
@@ -99,4 +112,4 @@ class RelaySubmitter:
                 last_sent = now
                 _LOG.info("rebroadcast", extra={"relay": self._endpoint.name, "transaction": transaction_hash.hex()})
                 await self._broadcast(transaction)
-            await asyncio.sleep(self._poll_seconds)
+            await self._pulse.wait(self._poll_seconds)

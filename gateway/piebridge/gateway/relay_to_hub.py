@@ -1,16 +1,15 @@
 """Entries of a relay chain's outbox to a hub: a range, endorsed by k validators or by the chain's commit."""
 
-from piebridge.chains.errors import CallRevertedError
 from piebridge.chains.evm.hub import receive_range_data
-from piebridge.crypto.errors import ConfigurationError, PermanentChainError, TransientChainError, VerificationError
-from piebridge.crypto.hash import keccak256
-from piebridge.gateway.batching import GasModel, LearnedGas, reshaped
+from piebridge.crypto.errors import ConfigurationError, VerificationError
+from piebridge.failpoints import reach
+from piebridge.gateway.batching import GasModel, reshaped
 from piebridge.gateway.commits import CommittedState, collect_commit
 from piebridge.gateway.connections import Connections
 from piebridge.gateway.endorsements import collect_endorsement
 from piebridge.gateway.forwarder import Authenticate, Delivery, PathKey, Submit
 from piebridge.gateway.hub_state import HubState
-from piebridge.gateway.hub_submitter import OutOfGasError
+from piebridge.gateway.prepared import HubCall, Prepared
 from piebridge.gateway.slots import evidence_of
 from piebridge.protocol_stack.codec import u32
 from piebridge.protocol_stack.endorsement import EndorsementMethod
@@ -24,7 +23,6 @@ class RelayToHubCarrier:
         self._connections = connections
         self._hub_state = hub_state
         self._gas_model = gas_model
-        self._learned: dict[int, LearnedGas] = {}
 
     async def check(self, path: PathKey, numbers: tuple[int, ...]) -> dict[int, Delivery]:
         """Say what the hub has. An entry that the relay chain keeps no more is done: the hub was proven to have it."""
@@ -42,6 +40,7 @@ class RelayToHubCarrier:
     async def authenticate(self, effect: Authenticate) -> tuple[int, bytes]:
         """Collect the endorsement of the last wanted entry, or a commit that proves the newest one."""
         relay, path = self._connections.relays[effect.path.relay], effect.path
+        reach("gateway.endorsement.before_collect")
         if relay.config.endorsement is EndorsementMethod.COMMIT:
             if not isinstance(relay.endpoint, CommittedState):
                 raise ConfigurationError(f"{relay.endpoint.name} cannot be read for commits")
@@ -52,36 +51,25 @@ class RelayToHubCarrier:
         endorsement = await collect_endorsement(
             relay.endpoint, self._connections.domain, path.relay, path.registration, effect.at_least
         )
+        reach("gateway.endorsement.after_collect")
         return effect.at_least, endorsement.value + endorsement.encoded
 
-    async def submit(self, effect: Submit) -> None:
-        """Send the range."""
+    async def prepare(self, effect: Submit) -> Prepared:
+        """Put the range together, with bounds on its gas."""
         path = effect.path
-        relay, hub = self._connections.relays[path.relay], self._connections.hubs[path.registration]
+        relay = self._connections.relays[path.relay]
         value, endorsement = effect.evidence[:32], effect.evidence[32:]
         whole = await relay.reader.range(path.registration, effect.first, effect.last)
         chosen = reshaped(whole, dict(effect.forms))
         if chosen.fold().value != value:
+            relay.reader.forget(path.registration)
             raise VerificationError(
                 f"{path}: the relay chain's entries do not fold to the endorsed value", expected=value
             )
         envelope = u32(self._connections.domain) + u32(path.relay) + endorsement + chosen.encode()
-        upper = self._gas_model.of_range(chosen, len(envelope))
-        learned = self._learned.setdefault(path.registration, LearnedGas())
-        gas = learned.limit(upper, self._gas_model.of_largest(chosen, len(envelope)))
-        block_limit = (await hub.endpoint.latest_block()).gas_limit
-        if block_limit and gas > block_limit:
-            if len(effect.forms) > 1:
-                raise PermanentChainError(f"{path}: the batch needs {gas} gas, a block has {block_limit}")
-            gas = block_limit
-        try:
-            receipt = await hub.submitter.submit(receive_range_data(envelope), gas)
-        except (OutOfGasError, CallRevertedError) as error:
-            if gas < upper and (isinstance(error, OutOfGasError) or error.data[:4] == _INSUFFICIENT_GAS):
-                learned.forget()
-                raise TransientChainError(f"{path}: {gas} gas was too little, the next try has {upper}") from error
-            raise
-        learned.learn(upper, receipt.gas_used)
-
-
-_INSUFFICIENT_GAS = keccak256(b"InsufficientGas()")[:4]
+        call = HubCall(
+            receive_range_data(envelope),
+            gas_upper=self._gas_model.of_range(chosen, len(envelope)),
+            gas_least=self._gas_model.of_largest(chosen, len(envelope)),
+        )
+        return Prepared(hub_calls=(call,))

@@ -8,41 +8,44 @@ state.
 import asyncio
 import contextlib
 import logging
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from piebridge.chains.endpoint import Block
-from piebridge.chains.evm import EvmEndpoint
-from piebridge.chains.relay import CometBftRelayEndpoint
-from piebridge.crypto.errors import PieBridgeError, TransientChainError
-from piebridge.crypto.signature import sign_recoverable
-from piebridge.gateway.acknowledgement import AcknowledgementCarrier
+from piebridge.crypto.errors import DecodingError, PieBridgeError, TransientChainError
 from piebridge.gateway.archive import Archive
 from piebridge.gateway.batching import GasModel
-from piebridge.gateway.carrier import Carriers
-from piebridge.gateway.config import ChainConfig, GatewayConfig, RelayConfig
-from piebridge.gateway.connections import Connections, HubConnection, RelayConnection
+from piebridge.gateway.config import BrokerConfig, ChainConfig, GatewayConfig, RelayConfig
+from piebridge.gateway.connections import connect
 from piebridge.gateway.cursors import CursorStore
-from piebridge.gateway.database import open_database
-from piebridge.gateway.forwarder import Effect, Event, Flow, Item, ItemsObserved, PacketForwarder, PathKey, Recheck
-from piebridge.gateway.hub_state import HubState
-from piebridge.gateway.hub_submitter import HubSubmitter
-from piebridge.gateway.hub_to_relay import HubToRelayCarrier
+from piebridge.gateway.database import Database, typed_database_errors
+from piebridge.gateway.flows import make_carriers
+from piebridge.gateway.forwarder import (
+    Defer,
+    Event,
+    Flow,
+    Item,
+    ItemsObserved,
+    PacketForwarder,
+    PathKey,
+    Recheck,
+    Submit,
+)
 from piebridge.gateway.listener import HubListener, Synced
-from piebridge.gateway.notary_client import NotaryClient
-from piebridge.gateway.prover import Prover
+from piebridge.gateway.prepared import Prepared
+from piebridge.gateway.pulse import Pulse
 from piebridge.gateway.queue import EffectQueue, InProcessQueue
 from piebridge.gateway.reconciler import Reconciler
 from piebridge.gateway.relay_listener import RelayListener
-from piebridge.gateway.relay_reader import RelayReader
-from piebridge.gateway.relay_submitter import RelaySubmitter
-from piebridge.gateway.relay_to_hub import RelayToHubCarrier
 from piebridge.gateway.retry import retry_delays
-from piebridge.gateway.settlement import SettlementCarrier
+from piebridge.gateway.sender import Sender
+from piebridge.gateway.sending import Sending
+from piebridge.gateway.surroundings import Surroundings
 from piebridge.gateway.telemetry import Counters, serve_status
-from piebridge.gateway.turns import Turns
-from piebridge.protocol_stack.relay_messages import RelayTransaction, TransactionKind
+from piebridge.gateway.turns import PATIENCE_DEADLINES, Turns
+from piebridge.protocol_stack.identifiers import FREE_RELAY
+from piebridge.protocol_stack.relay_messages import TransactionKind
 from piebridge.protocol_stack.verification.base import Method
 
 if TYPE_CHECKING:
@@ -54,47 +57,45 @@ _LOG = logging.getLogger(__name__)
 class Gateway:
     """A gateway with its chains, ready to :meth:`start`."""
 
-    def __init__(self, config: GatewayConfig, queue: EffectQueue | None = None) -> None:
+    def __init__(self, config: GatewayConfig, surroundings: Surroundings | None = None) -> None:
         """Put the parts together; nothing is sent yet.
 
         Args:
             config: addresses, key, folder.
-            queue: where effects wait; within this process unless told.
+            surroundings: clocks, randomness, database, endpoints; those of this machine unless told.
 
         Raises:
             ConfigurationError: an address or key is malformed.
         """
         self._config = config
         self.counters = Counters()
-        self._database = open_database(config.data_directory / "gateway.sqlite3")
+        self._surroundings = surroundings or Surroundings()
+        self._monotonic = self._surroundings.monotonic
+        self._database = self._surroundings.database(config)
         self._archive = Archive(self._database)
         self._cursors = CursorStore(self._database)
         self.forwarder = PacketForwarder(config.forwarder)
-        self._queue = queue or InProcessQueue()
-        self._started = time.time() - time.monotonic()
+        self._started = self._surroundings.unix_time() - self._monotonic()
         self._stirred = asyncio.Event()
-        self._gas_model = GasModel()
-        self.connections = self._connect()
-        relays = sorted(self.connections.relays)
+        self.connections = connect(config.reading, self._surroundings)
+        self._sender = Sender(config, self.connections, self.counters, self._surroundings)
         self._turns = Turns(
-            index=config.index, count=config.count, takeover_seconds=config.takeover_seconds, relays=relays
+            bytes.fromhex(self._surroundings.account(config.private_key).address[2:]),
+            takeover_blocks=config.takeover_blocks,
+            relays=sorted(self.connections.relays),
         )
         self._reconciler = Reconciler(self.connections, self._archive, self._cursors, self.forwarder, self._turns)
         self._hub_listeners = {chain.registration: self._hub_listener(chain) for chain in config.chains}
         self._relay_listeners = {relay.relay: self._relay_listener(relay) for relay in config.relays}
-        hub_state = HubState(self.connections)
-        self._carriers = Carriers(
-            {
-                Flow.HUB_TO_RELAY: HubToRelayCarrier(self.connections, self._archive, self._hub_listeners),
-                Flow.RELAY_TO_HUB: RelayToHubCarrier(self.connections, hub_state, self._gas_model),
-                Flow.SETTLE: SettlementCarrier(self.connections, self._archive, hub_state),
-                Flow.ACKNOWLEDGE: AcknowledgementCarrier(self.connections),
-            },
-            self.counters,
-        )
+        self._queue = self._make_queue()
         self._last_look: dict[str, float] = {}
         self._running: asyncio.Task[None] | None = None
         self._status: web.AppRunner | None = None
+
+    @property
+    def broker(self) -> BrokerConfig | None:
+        """Redis and workers; None where there are none."""
+        return self._config.broker
 
     async def start(self) -> None:
         """Open the status page, check the chains, and begin to carry.
@@ -107,6 +108,7 @@ class Gateway:
             host, port = self._config.status_address
             self._status = await serve_status(host, port, self.counters, self.health, self._refresh_gauges)
         await self._check_chains()
+        await self._refresh_turns()
         self._reconciler.observe_all(self._now())
         self._running = asyncio.create_task(self._run(), name=f"gateway {self._config.name}")
 
@@ -114,12 +116,14 @@ class Gateway:
         """Wait until the gateway is stopped.
 
         Raises:
+            ConfigurationError: the database cannot be read or written any more.
             ExceptionGroup: a part of the program has failed in a way that it does not know.
         """
         if self._running is not None:
             await asyncio.wait({self._running})
             if not self._running.cancelled():
-                self._running.result()
+                with typed_database_errors(self._config.data_directory):
+                    self._running.result()
 
     async def stop(self) -> None:
         """Stop carrying and close everything; what was under way is found again at the next start."""
@@ -133,24 +137,29 @@ class Gateway:
 
     async def _run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._queue.run(self._carry_out))
+            tasks.create_task(self._queue.run(self._receive))
             tasks.create_task(self._drive())
+            tasks.create_task(self._follow_turns())
+            tasks.create_task(self._follow_database())
             tasks.create_task(self._reconcile_forever())
             for registration, listener in self._hub_listeners.items():
                 hub = self.connections.hubs[registration]
-                tasks.create_task(self._follow(hub.endpoint.name, hub.endpoint.wakes, listener.sync))
+                tasks.create_task(self._follow(hub.endpoint.name, hub.endpoint.wakes, listener.sync, hub.pulse))
             for relay, relay_listener in self._relay_listeners.items():
-                endpoint = self.connections.relays[relay].endpoint
-                tasks.create_task(self._follow(endpoint.name, endpoint.wakes, relay_listener.sync))
+                connection = self.connections.relays[relay]
+                endpoint = connection.endpoint
+                tasks.create_task(self._follow(endpoint.name, endpoint.wakes, relay_listener.sync, connection.pulse))
 
     def health(self) -> dict[str, Any]:
         """Return what operators want to know at a glance."""
-        now = time.monotonic()
+        now = self._monotonic()
         silent = {name: round(now - seen, 1) for name, seen in self._last_look.items() if now - seen > _SILENT_SECONDS}
+        queue = self._queue.health()
         return {
-            "healthy": bool(self._last_look) and not silent,
+            "healthy": bool(self._last_look) and not silent and bool(queue["healthy"]),
             "name": self._config.name,
             "silent_chains": silent,
+            "queue": queue,
             "paths": [
                 {
                     "path": str(status.key),
@@ -182,38 +191,56 @@ class Gateway:
                 async with asyncio.timeout(pause):
                     await self._stirred.wait()
 
-    async def _carry_out(self, effect: Effect) -> None:
-        self._receive(await self._carriers.carry_out(effect))
-
     def _receive(self, event: Event) -> None:
         self.forwarder.receive(event, self._now())
         self._stirred.set()
 
     def _take_finished(self) -> None:
-        """Keep in the caches what the chains said is done."""
+        """Keep in the caches what the chains said is done; leave to others what they are at work on."""
+        now = self._now()
+        finished: dict[PathKey, list[int]] = {}
         for path, item in self.forwarder.take_finished():
-            self.counters.add("items_done", flow=path.flow_name)
+            finished.setdefault(path, []).append(item.number)
+        for path, numbers in finished.items():
+            self.counters.add("items_done", len(numbers), flow=path.flow_name)
+            if self._turns.finished(path, numbers, now):
+                self._defer(path, now, now)
             if path.flow is Flow.HUB_TO_RELAY:
-                self._archive.mark_done(path.registration, path.outbox, [item.number])
+                self._archive.mark_done(path.registration, path.outbox, numbers)
+            elif path.flow is Flow.RELAY_TO_HUB:
+                acknowledge = PathKey(Flow.ACKNOWLEDGE.value, path.registration, path.relay)
+                self._defer(acknowledge, now, now + self._config.forwarder.acknowledge_after_seconds)
             elif path.flow is Flow.ACKNOWLEDGE:
-                self._relay_listeners[path.relay].finished(path.registration, item.number)
+                self._relay_listeners[path.relay].finished(path.registration, numbers)
             elif path.flow is Flow.SETTLE:
-                self._reconciler.settled(path, item.number)
+                for number in numbers:
+                    self._reconciler.settled(path, number)
+
+    def _defer(self, path: PathKey, now: float, begin: float) -> None:
+        """Leave the items of a path to the gateways before this one, from a moment on."""
+        delay = self._turns.gateway_delay_seconds(path, now)
+        if delay:
+            patience = begin - now + PATIENCE_DEADLINES * delay
+            self.forwarder.receive(Defer(path, begin + delay, patience), now)
 
     # Listening
 
     async def _follow(
-        self, name: str, wakes: Callable[[], AsyncIterator[None]], sync: Callable[[], Awaitable[object]]
+        self,
+        name: str,
+        wakes: Callable[[], AsyncIterator[None]],
+        sync: Callable[[], Awaitable[object]],
+        pulse: Pulse,
     ) -> None:
         """Look at a chain whenever it stirs, and at intervals; wait longer and longer while it fails."""
         woken = asyncio.Event()
-        waker = asyncio.create_task(_wake(wakes, woken))
+        waker = asyncio.create_task(_wake(wakes, woken, pulse))
         delays = retry_delays(0.5, 15.0)
         try:
             while True:
                 try:
                     await sync()
-                    self._last_look[name] = time.monotonic()
+                    self._last_look[name] = self._monotonic()
                     delays = retry_delays(0.5, 15.0)
                     pause = self._config.poll_seconds
                 except PieBridgeError as error:
@@ -236,12 +263,14 @@ class Gateway:
         for relay in self.connections.relays:  # what was in a block may be in a final one now
             self.forwarder.receive(Recheck(PathKey(Flow.RELAY_TO_HUB.value, registration, relay)), now)
             self.forwarder.receive(Recheck(PathKey(Flow.SETTLE.value, registration, relay)), now)
+            for outbox in (FREE_RELAY, relay):  # what waits for blocks above it may be deep enough now
+                self.forwarder.receive(Recheck(PathKey(Flow.HUB_TO_RELAY.value, registration, relay, outbox)), now)
         self._stirred.set()
 
     def _relay_synced(self, relay: int, destination: int, items: tuple[Item, ...]) -> None:
         path = PathKey(Flow.RELAY_TO_HUB.value, destination, relay)
-        delay = self._turns.gateway_delay_seconds(path)
-        delayed = tuple(Item(item.number, item.height, item.size_bytes, item.gas, item.expiry, delay) for item in items)
+        delay = self._turns.gateway_delay_seconds(path, self._now())
+        delayed = tuple(replace(item, eligible_after_seconds=delay) for item in items)
         self._receive(ItemsObserved(path, delayed))
 
     # Reconciling
@@ -255,15 +284,51 @@ class Gateway:
 
     async def _refresh_clients(self) -> None:
         """Move light clients on that nobody has used for long, before they expire."""
-        for connection in self.connections.relays.values():
+        for relay, connection in self.connections.relays.items():
             for registration, prover in connection.provers.items():
                 try:
                     known = await connection.registration(registration)
                     if known is None or known.method is Method.NOTARY:
                         continue
-                    await prover.refresh_client()
+                    update = await prover.overdue_update()
+                    if update is not None:
+                        await self._sender.submit_to_relay(relay, [(TransactionKind.UPDATE_CLIENT, update)])
                 except PieBridgeError as error:
                     _LOG.warning("light client of registration %d was not refreshed: %s", registration, error)
+
+    async def _follow_database(self) -> None:
+        """Begin anew where somebody has deleted or replaced the file: everything in it is on the chains too."""
+        while isinstance(self._database, Database):
+            await asyncio.sleep(_DATABASE_SECONDS)
+            if self._database.follow():
+                self.counters.add("databases_lost")
+                _LOG.error("ALARM: the gateway's database was deleted or replaced: reading the chains anew")
+
+    # Turns
+
+    async def _follow_turns(self) -> None:
+        while True:
+            await asyncio.sleep(_TURNS_SECONDS)
+            await self._refresh_turns()
+
+    async def _refresh_turns(self) -> None:
+        """Ask which gateways are authorised, and how fast the chains are."""
+        for relay, connection in self.connections.relays.items():
+            try:
+                gateways = await connection.reader.gateways()
+                height = await connection.endpoint.latest_height()
+            except (TransientChainError, DecodingError) as error:
+                _LOG.info("turns on relay chain %d are as they were: %s", relay, error)
+                continue
+            self._turns.authorise(relay, gateways)
+            self._turns.relay_paces[relay].look(height, self._now())
+        for registration, hub in self.connections.hubs.items():
+            try:
+                number = (await hub.endpoint.latest_block()).number
+            except PieBridgeError as error:
+                _LOG.info("the pace of %s is as it was: %s", hub.endpoint.name, error)
+                continue
+            self._turns.hub_paces[registration].look(number, self._now())
 
     # Putting together
 
@@ -277,56 +342,22 @@ class Gateway:
             except TransientChainError as error:
                 _LOG.warning("not reachable yet: %s", error)
 
-    def _connect(self) -> Connections:
-        hubs = {chain.registration: self._connect_hub(chain) for chain in self._config.chains}
-        relays = {relay.relay: self._connect_relay(relay, hubs) for relay in self._config.relays}
-        return Connections(self._config.domain, hubs, relays)
+    def _make_queue(self) -> EffectQueue:
+        sending = Sending(self._send, self.counters)
+        if self._config.broker is None:
 
-    def _connect_hub(self, chain: ChainConfig) -> HubConnection:
-        endpoint = EvmEndpoint(
-            name=chain.name,
-            rpc_url=chain.rpc_url,
-            hub_address=chain.hub_address,
-            evm_chain_id=chain.evm_chain_id,
-            websocket_url=chain.websocket_url,
-            cometbft_rpc_urls=chain.cometbft_rpc_urls,
-            timeout_seconds=self._config.timeout_seconds,
-        )
-        submitter = HubSubmitter(endpoint, self._config.private_key, chain.evm_chain_id, self.counters)
-        return HubConnection(chain, endpoint, submitter)
+            async def catch_up(registration: int) -> None:
+                await self._hub_listeners[registration].sync()
 
-    def _connect_relay(self, relay: RelayConfig, hubs: dict[int, HubConnection]) -> RelayConnection:
-        endpoint = CometBftRelayEndpoint(
-            name=relay.name,
-            chain_id=relay.chain_id,
-            validator_rpc_urls=relay.validator_rpc_urls,
-            timeout_seconds=self._config.timeout_seconds,
-        )
+            carriers = make_carriers(self.connections, self._archive, catch_up, self.counters)
+            return InProcessQueue(carriers.work_out, sending, self.counters)
+        from piebridge.gateway.broker.celery_queue import CeleryQueue  # Celery only where it is wanted
 
-        def sign(kind: int, body: bytes, valid_until: int, salt: int) -> bytes:
-            transaction = RelayTransaction(
-                TransactionKind(kind), self._config.domain, relay.relay, valid_until, salt, body
-            )
-            return transaction.signed(lambda digest: sign_recoverable(digest, self._config.private_key)).encode()
+        return CeleryQueue(self._config, self._config.broker, sending, self.counters)
 
-        reader = RelayReader(endpoint)
-        submitter = RelaySubmitter(endpoint, sign, self.counters)
-        provers = {
-            registration: Prover(
-                registration=registration,
-                endpoint=hub.endpoint,
-                reader=reader,
-                submitter=submitter,
-                notaries=NotaryClient(
-                    [notary.url for notary in self._config.notaries if registration in notary.registrations],
-                    domain=self._config.domain,
-                    registration=registration,
-                    timeout_seconds=self._config.timeout_seconds,
-                ),
-            )
-            for registration, hub in hubs.items()
-        }
-        return RelayConnection(relay, endpoint, reader, submitter, provers)
+    async def _send(self, effect: Submit, prepared: Prepared, sent: Callable[[], None]) -> None:
+        await self._sender.send(effect, prepared, sent)
+        self._turns.carried(effect.path, [number for number, _ in effect.forms])
 
     def _hub_listener(self, chain: ChainConfig) -> HubListener:
         registration = chain.registration
@@ -363,7 +394,7 @@ class Gateway:
             destinations=self.connections.hubs,
             cursors=self._cursors,
             counters=self.counters,
-            gas_model=self._gas_model,
+            gas_model=GasModel(),
             notify=lambda destination, items: self._relay_synced(relay.relay, destination, items),
         )
 
@@ -376,10 +407,12 @@ class Gateway:
 
     def _now(self) -> float:
         """Unix seconds that never run backwards, whatever is done to the system's clock."""
-        return self._started + time.monotonic()
+        return self._started + self._monotonic()
 
 
 _SILENT_SECONDS = 60.0
+_TURNS_SECONDS = 10.0
+_DATABASE_SECONDS = 1.0
 
 
 async def run_gateway(config: GatewayConfig) -> None:
@@ -392,6 +425,7 @@ async def run_gateway(config: GatewayConfig) -> None:
         await gateway.stop()
 
 
-async def _wake(wakes: Callable[[], AsyncIterator[None]], woken: asyncio.Event) -> None:
+async def _wake(wakes: Callable[[], AsyncIterator[None]], woken: asyncio.Event, pulse: Pulse) -> None:
     async for _ in wakes():
         woken.set()
+        pulse.beat()

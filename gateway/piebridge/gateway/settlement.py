@@ -1,13 +1,12 @@
 """Aborted transactions at their origin: the hub is shown their packets and has the application undo its effect."""
 
-import asyncio
-
 from piebridge.chains.evm.hub import settle_data
 from piebridge.crypto.errors import TransientChainError
 from piebridge.gateway.archive import Archive, ArchivedEntry
 from piebridge.gateway.connections import Connections
 from piebridge.gateway.forwarder import Authenticate, Delivery, PathKey, Submit
 from piebridge.gateway.hub_state import HubState
+from piebridge.gateway.prepared import HubCall, Prepared
 from piebridge.protocol_stack.commitment import origin_status_slot, settlement_slot, status_bits
 from piebridge.protocol_stack.transport.outbox import Form
 from piebridge.protocol_stack.verdicts import Verdict
@@ -53,22 +52,15 @@ class SettlementCarrier:
         """Never asked for: a settlement needs no evidence, the hub has the verdict."""
         raise AssertionError("settlements are not authenticated")
 
-    async def submit(self, effect: Submit) -> None:
-        """Show the hub the packets of transactions, each by a call of its own, all on their way at the same time.
+    async def prepare(self, effect: Submit) -> Prepared:
+        """Show the hub the packets of transactions, each by a call of its own."""
+        return Prepared(hub_calls=tuple(self._settle(effect.path, nonce) for nonce, _ in effect.forms))
 
-        Raises:
-            ChainError: the first failure; the others have ended too by then, well or not.
-        """
-        calls = [self._settle(effect.path, nonce) for nonce, _ in effect.forms]
-        failures = [error for error in await asyncio.gather(*calls, return_exceptions=True) if error is not None]
-        if failures:
-            raise failures[0]
-
-    async def _settle(self, path: PathKey, nonce: int) -> None:
+    def _settle(self, path: PathKey, nonce: int) -> HubCall:
         packet = self._packet(path, nonce)
         data = settle_data(self._connections.domain, path.relay, nonce, packet.content)
         gas = _SETTLE_GAS + _GAS_PER_BYTE * len(data)
-        await self._connections.hubs[path.registration].submitter.submit(data, gas)
+        return HubCall(data, gas, gas)
 
     def _packet(self, path: PathKey, nonce: int) -> ArchivedEntry:
         """Return the entry of a transaction's packet. Nonces of an outbox are dense but for reports of other kinds."""

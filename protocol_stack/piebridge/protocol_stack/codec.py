@@ -137,6 +137,22 @@ class Reader:
             raise FormatError(ErrorCode.TRAILING_BYTES, "bytes are left over", expected=0, actual=self.remaining)
 
 
+def decode_whole(read: Callable[[Reader], T], data: bytes) -> T:
+    """Read bytes that hold nothing but one thing.
+
+    Args:
+        read: takes the thing off the front of a reader.
+        data: the bytes.
+
+    Raises:
+        FormatError: whatever ``read`` raises, or ``TRAILING_BYTES``.
+    """
+    reader = Reader(data)
+    decoded = read(reader)
+    reader.finish()
+    return decoded
+
+
 def unsigned(value: int, length: int) -> bytes:
     """Return ``value`` as ``length`` big-endian bytes.
 

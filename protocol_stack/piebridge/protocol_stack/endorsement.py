@@ -7,7 +7,7 @@ from typing import ClassVar, TypeAlias
 from piebridge.crypto.hash import keccak256
 from piebridge.crypto.quorum import MEMBERS_MAX, Quorum
 from piebridge.crypto.signature import COMPRESSED_KEY_LENGTH, SIGNATURE_LENGTH
-from piebridge.protocol_stack.codec import Reader, address, hash32, one_of, u8, u32, u64
+from piebridge.protocol_stack.codec import Reader, address, decode_whole, hash32, one_of, u8, u32, u64
 from piebridge.protocol_stack.commit_proof import CommitProof
 from piebridge.protocol_stack.commitment import TAG_ENDORSEMENT_SET
 from piebridge.protocol_stack.errors import ErrorCode, FormatError
@@ -102,10 +102,7 @@ class EndorsementSet:
         Raises:
             FormatError: the bytes are no set.
         """
-        reader = Reader(data)
-        decoded = cls.read(reader)
-        reader.finish()
-        return decoded
+        return decode_whole(cls.read, data)
 
     def _check(self) -> None:
         if self.epoch == 0:

@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 from types import MappingProxyType
-from typing import ClassVar, Final, Protocol, TypeAlias
+from typing import ClassVar, Final, TypeAlias
 
 from piebridge.protocol_stack.codec import Reader, address, hash32, in_range, one_of, u8, u16, u32, u64
 from piebridge.protocol_stack.endorsement import EndorsementSet
 from piebridge.protocol_stack.errors import ErrorCode, FormatError
+from piebridge.protocol_stack.governor_body import BodyReader, EmptyBody, GroupKeyBody, decode_body, read_method
 from piebridge.protocol_stack.identifiers import ApplicationId, RegistrationNumber, RelayId
 from piebridge.protocol_stack.routing import RoutingPolicy
-from piebridge.protocol_stack.signers import check_group_key
 from piebridge.protocol_stack.verification.base import Method
 
 
@@ -75,19 +75,10 @@ class Protocols(IntFlag):
 
 
 @dataclass(frozen=True, slots=True)
-class NoOp:
+class NoOp(EmptyBody):
     """Use up a number."""
 
     KIND: ClassVar[int] = HubKind.NO_OP
-
-    def encode(self) -> bytes:
-        """Return nothing."""
-        return b""
-
-    @classmethod
-    def read(cls, reader: Reader) -> "NoOp":
-        """Take nothing."""
-        return cls()
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,38 +309,17 @@ class FreezeRelay:
 
 
 @dataclass(frozen=True, slots=True)
-class Close:
+class Close(EmptyBody):
     """Close the hub for good."""
 
     KIND: ClassVar[int] = HubKind.CLOSE
 
-    def encode(self) -> bytes:
-        """Return nothing."""
-        return b""
-
-    @classmethod
-    def read(cls, reader: Reader) -> "Close":
-        """Take nothing."""
-        return cls()
-
 
 @dataclass(frozen=True, slots=True)
-class Rotate:
+class Rotate(GroupKeyBody):
     """Replace the governor key; raises the key epoch."""
 
     KIND: ClassVar[int] = HubKind.ROTATE
-
-    group_key: bytes
-    """New FROST group key, 33 bytes."""
-
-    def encode(self) -> bytes:
-        """Return the body."""
-        return check_group_key(self.group_key)
-
-    @classmethod
-    def read(cls, reader: Reader) -> "Rotate":
-        """Take the body."""
-        return cls(check_group_key(reader.take(33)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -415,11 +385,7 @@ HubBody: TypeAlias = (
 )
 
 
-class _BodyReader(Protocol):
-    def read(self, reader: Reader) -> HubBody: ...
-
-
-_BODIES: Final[MappingProxyType[int, _BodyReader]] = MappingProxyType(
+_BODIES: Final[MappingProxyType[int, BodyReader[HubBody]]] = MappingProxyType(
     {
         HubKind.NO_OP: NoOp,
         HubKind.OPEN_DOMAIN: OpenDomain,
@@ -446,13 +412,7 @@ def decode_hub_body(kind: int, data: bytes) -> HubBody:
     Raises:
         FormatError: unknown kind, or the bytes are no body of it.
     """
-    body = _BODIES.get(kind)
-    if body is None:
-        raise FormatError(ErrorCode.KIND, "unknown kind of message to a hub", expected=sorted(_BODIES), actual=kind)
-    reader = Reader(data)
-    decoded = body.read(reader)
-    reader.finish()
-    return decoded
+    return decode_body(_BODIES, "a hub", kind, data)
 
 
 def read_settable_state(reader: Reader) -> RelayLifeCycle:
@@ -462,15 +422,6 @@ def read_settable_state(reader: Reader) -> RelayLifeCycle:
         FormatError: ``GOVERNOR_BODY``.
     """
     return RelayLifeCycle(one_of(reader.u8(), SETTABLE_STATES, "state of a relay chain", ErrorCode.GOVERNOR_BODY))
-
-
-def read_method(reader: Reader) -> Method:
-    """Take a verification method.
-
-    Raises:
-        FormatError: ``GOVERNOR_BODY``.
-    """
-    return Method(one_of(reader.u8(), tuple(Method), "verification method", ErrorCode.GOVERNOR_BODY))
 
 
 def _read_scope(reader: Reader) -> PauseScope:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import IntEnum
 from types import MappingProxyType
-from typing import ClassVar, Final, Protocol, TypeAlias, TypeVar
+from typing import ClassVar, Final, TypeAlias
 
 from piebridge.cometbft.keys import SECP256K1_ETH, PublicKey
 from piebridge.cometbft.validator_set import Validator
@@ -18,6 +18,7 @@ from piebridge.protocol_stack.codec import (
     Reader,
     address,
     bytes16,
+    decode_whole,
     fixed,
     in_range,
     one_of,
@@ -28,18 +29,16 @@ from piebridge.protocol_stack.codec import (
 )
 from piebridge.protocol_stack.endorsement import EndorsementMethod, EndorsementSet
 from piebridge.protocol_stack.errors import ErrorCode, FormatError
+from piebridge.protocol_stack.governor_body import BodyReader, EmptyBody, GroupKeyBody, decode_body, read_method
 from piebridge.protocol_stack.governor_hub_bodies import (
     SETTABLE_STATES,
     RelayLifeCycle,
-    read_method,
     read_settable_state,
 )
 from piebridge.protocol_stack.identifiers import Height, RegistrationNumber, SetEpoch
 from piebridge.protocol_stack.notary_statement import NotarySet
-from piebridge.protocol_stack.signers import check_group_key, check_members, check_threshold, is_byzantine_quorum
+from piebridge.protocol_stack.signers import check_members, check_threshold, is_byzantine_quorum
 from piebridge.protocol_stack.verification.base import Method
-
-B = TypeVar("B", covariant=True)
 
 
 class RelayKind(IntEnum):
@@ -68,19 +67,10 @@ class ClientKind(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class NoOp:
+class NoOp(EmptyBody):
     """Use up a number."""
 
     KIND: ClassVar[int] = RelayKind.NO_OP
-
-    def encode(self) -> bytes:
-        """Return nothing."""
-        return b""
-
-    @classmethod
-    def read(cls, reader: Reader) -> "NoOp":
-        """Take nothing."""
-        return cls()
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +265,7 @@ class ValidatorSet:
         Raises:
             FormatError: the bytes are no set.
         """
-        return _decode(cls, data)
+        return decode_whole(cls.read, data)
 
     def _check(self) -> None:
         if self.epoch == 0:
@@ -356,7 +346,7 @@ class Gateways:
         Raises:
             FormatError: the bytes are no such body.
         """
-        return _decode(cls, data)
+        return decode_whole(cls.read, data)
 
     def _check(self) -> None:
         in_range(len(self.quotas), 0, U16_MAX, "number of gateways")
@@ -392,7 +382,7 @@ class Parameters:
         Raises:
             FormatError: the bytes are no such body.
         """
-        return _decode(cls, data)
+        return decode_whole(cls.read, data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -436,70 +426,31 @@ class LifeCycle:
 
 
 @dataclass(frozen=True, slots=True)
-class Freeze:
+class Freeze(EmptyBody):
     """Stop the relay chain for good. Unordered."""
 
     KIND: ClassVar[int] = RelayKind.FREEZE
 
-    def encode(self) -> bytes:
-        """Return nothing."""
-        return b""
-
-    @classmethod
-    def read(cls, reader: Reader) -> "Freeze":
-        """Take nothing."""
-        return cls()
-
 
 @dataclass(frozen=True, slots=True)
-class Pause:
+class Pause(EmptyBody):
     """Serve no new request; receipts and verdicts go on. Unordered."""
 
     KIND: ClassVar[int] = RelayKind.PAUSE
 
-    def encode(self) -> bytes:
-        """Return nothing."""
-        return b""
-
-    @classmethod
-    def read(cls, reader: Reader) -> "Pause":
-        """Take nothing."""
-        return cls()
-
 
 @dataclass(frozen=True, slots=True)
-class Unpause:
+class Unpause(EmptyBody):
     """Serve requests again; raises the life-cycle number."""
 
     KIND: ClassVar[int] = RelayKind.UNPAUSE
 
-    def encode(self) -> bytes:
-        """Return nothing."""
-        return b""
-
-    @classmethod
-    def read(cls, reader: Reader) -> "Unpause":
-        """Take nothing."""
-        return cls()
-
 
 @dataclass(frozen=True, slots=True)
-class Rotate:
+class Rotate(GroupKeyBody):
     """Replace the governor key; raises the key epoch."""
 
     KIND: ClassVar[int] = RelayKind.ROTATE
-
-    group_key: bytes
-    """New FROST group key, 33 bytes."""
-
-    def encode(self) -> bytes:
-        """Return the body."""
-        return check_group_key(self.group_key)
-
-    @classmethod
-    def read(cls, reader: Reader) -> "Rotate":
-        """Take the body."""
-        return cls(check_group_key(reader.take(33)))
 
 
 RelayBody: TypeAlias = (
@@ -519,11 +470,7 @@ RelayBody: TypeAlias = (
 )
 
 
-class _BodyReader(Protocol[B]):
-    def read(self, reader: Reader) -> B: ...
-
-
-_BODIES: Final[MappingProxyType[int, _BodyReader[RelayBody]]] = MappingProxyType(
+_BODIES: Final[MappingProxyType[int, BodyReader[RelayBody]]] = MappingProxyType(
     {
         RelayKind.NO_OP: NoOp,
         RelayKind.REGISTER_CHAIN: RegisterChain,
@@ -548,12 +495,7 @@ def decode_relay_body(kind: int, data: bytes) -> RelayBody:
     Raises:
         FormatError: unknown kind, or the bytes are no body of it.
     """
-    body = _BODIES.get(kind)
-    if body is None:
-        raise FormatError(
-            ErrorCode.KIND, "unknown kind of message to a relay chain", expected=sorted(_BODIES), actual=kind
-        )
-    return _decode(body, data)
+    return decode_body(_BODIES, "a relay chain", kind, data)
 
 
 def decode_register_chain(data: bytes) -> RegisterChain:
@@ -562,11 +504,4 @@ def decode_register_chain(data: bytes) -> RegisterChain:
     Raises:
         FormatError: the bytes are no such body.
     """
-    return _decode(RegisterChain, data)
-
-
-def _decode(body: _BodyReader[B], data: bytes) -> B:
-    reader = Reader(data)
-    decoded = body.read(reader)
-    reader.finish()
-    return decoded
+    return decode_whole(RegisterChain.read, data)

@@ -6,6 +6,7 @@ demands beyond that stands in the protocol's file; :mod:`piebridge.protocol_stac
 
 import struct
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar, Final, Protocol
 
 from piebridge.protocol_stack.codec import U40_MAX, ZERO_HASH
@@ -403,9 +404,9 @@ class ApplicationHeader:
         return header
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Header:
-    """The four layer headers of a packet."""
+    """The four layer headers of a packet. Immutable, so what follows from it is computed once and kept."""
 
     transport: TransportHeader
     """Lane and sequence."""
@@ -416,7 +417,7 @@ class Header:
     application: ApplicationHeader
     """Function, user, body length."""
 
-    @property
+    @cached_property
     def lane(self) -> Lane:
         """The lane of the packet."""
         return self.transport.lane
@@ -427,6 +428,10 @@ class Header:
         Raises:
             FormatError: ``OUT_OF_RANGE``.
         """
+        return self._encoded
+
+    @cached_property
+    def _encoded(self) -> bytes:
         return (
             self.transport.encode() + self.verification.encode() + self.transaction.encode() + self.application.encode()
         )

@@ -5,7 +5,7 @@ from typing import Final
 
 from piebridge.crypto.hash import keccak256
 from piebridge.crypto.quorum import SignerSet
-from piebridge.protocol_stack.codec import Reader, address, hash32, in_range, u8, u32, u64
+from piebridge.protocol_stack.codec import Reader, address, decode_whole, hash32, in_range, u8, u32, u64
 from piebridge.protocol_stack.commitment import TAG_NOTARY_SET
 from piebridge.protocol_stack.errors import ErrorCode, FormatError
 from piebridge.protocol_stack.identifiers import DomainId, Height, RegistrationNumber, SetEpoch
@@ -70,10 +70,7 @@ class NotarySet:
         Raises:
             FormatError: the bytes are no set.
         """
-        reader = Reader(data)
-        decoded = cls.read(reader)
-        reader.finish()
-        return decoded
+        return decode_whole(cls.read, data)
 
     def _check(self) -> None:
         if self.epoch == 0:
@@ -145,10 +142,7 @@ class NotaryStatement:
         Raises:
             FormatError: the bytes are no statement.
         """
-        reader = Reader(data)
-        statement = cls.read(reader)
-        reader.finish()
-        return statement
+        return decode_whole(cls.read, data)
 
     def _check(self) -> None:
         in_range(len(self.slots), 1, SLOTS_MAX, "number of slots")

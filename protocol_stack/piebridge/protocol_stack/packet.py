@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 from piebridge.crypto.hash import keccak256
 from piebridge.protocol_stack.codec import address, fixed, hash32, u32, u64
@@ -17,9 +18,12 @@ from piebridge.protocol_stack.identifiers import (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Packet:
-    """What one application sends to another. Identified by lane and sequence, never by its hash or its carrier."""
+    """What one application sends to another. Identified by lane and sequence, never by its hash or its carrier.
+
+    Immutable, so its hashes are computed once and kept.
+    """
 
     header: Header
     """The four layer headers."""
@@ -29,19 +33,19 @@ class Packet:
     @property
     def lane(self) -> Lane:
         """The lane of the packet."""
-        return self.header.transport.lane
+        return self.header.lane
 
     @property
     def sequence(self) -> Sequence:
         """Place in the lane."""
         return self.header.transport.sequence
 
-    @property
+    @cached_property
     def body_hash(self) -> bytes:
         """``H(body)``, 32 bytes."""
         return keccak256(self.body)
 
-    @property
+    @cached_property
     def packet_id(self) -> bytes:
         """``H(TAG_PACKET || header || H(body))``, 32 bytes."""
         return packet_id(self.header.encode(), self.body_hash)

@@ -5,7 +5,18 @@ from enum import IntEnum
 from typing import Final
 
 from piebridge.crypto.hash import keccak256
-from piebridge.protocol_stack.codec import HASH_LENGTH, Reader, bytes16, hash32, in_range, one_of, u8, u16, u32
+from piebridge.protocol_stack.codec import (
+    HASH_LENGTH,
+    Reader,
+    bytes16,
+    decode_whole,
+    hash32,
+    in_range,
+    one_of,
+    u8,
+    u16,
+    u32,
+)
 from piebridge.protocol_stack.commitment import TAG_RECEIPT, TAG_RECEIPT_HOME
 from piebridge.protocol_stack.errors import ErrorCode, FormatError
 from piebridge.protocol_stack.header import HEADER_LENGTH, Header
@@ -130,10 +141,7 @@ class ReceiptBatch:
         Raises:
             FormatError: the bytes are no receipts.
         """
-        reader = Reader(data)
-        batch = cls.read(reader)
-        reader.finish()
-        return batch
+        return decode_whole(cls.read, data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,10 +195,7 @@ class ReceiptHome:
         Raises:
             FormatError: the bytes are no receipt.
         """
-        reader = Reader(data)
-        receipt = cls.read(reader)
-        reader.finish()
-        return receipt
+        return decode_whole(cls.read, data)
 
     def _check(self) -> None:
         if not self.header.transport.receipt_wanted:

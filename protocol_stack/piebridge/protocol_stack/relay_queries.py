@@ -6,11 +6,17 @@ Both ends of a query use these classes: the gateway to ask, the relay chain to u
 from dataclasses import dataclass
 from typing import ClassVar
 
-from piebridge.protocol_stack.codec import U16_MAX, Reader, in_range, u16, u32, u64
+from piebridge.protocol_stack.codec import U16_MAX, U64_MAX, Reader, hash32, in_range, u16, u32, u64
+from piebridge.protocol_stack.commitment import BITS_PER_SLOT
+from piebridge.protocol_stack.errors import ErrorCode
 from piebridge.protocol_stack.identifiers import LANE_LENGTH, EntryNumber, Lane, RegistrationNumber, RelayId, Sequence
 
 ANSWER_BYTES_MAX = 1 << 20
 """Most bytes of an answer with entries."""
+GATEWAYS_PATH = "/gateways"
+"""Takes no data; answers with all authorised gateways as the body of a GATEWAYS message, addresses ascending."""
+PAGE_MAX = U64_MAX // BITS_PER_SLOT
+"""Highest page of 256 sequences of a lane."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,5 +158,65 @@ class RecordedQuery:
         """
         reader = Reader(data)
         query = cls(Lane.decode(reader.take(LANE_LENGTH)), reader.positive_u64("sequence"))
+        reader.finish()
+        return query
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedWordsQuery:
+    """Ask which packets were recorded, 256 sequences of a lane with each word."""
+
+    PATH: ClassVar[str] = "/recorded/words"
+
+    pages: tuple[tuple[Lane, int], ...]
+    """Lane and ``sequence // 256``; at least one."""
+
+    def encode(self) -> bytes:
+        """Return ``count || count x (lane || page)``."""
+        return u16(len(self.pages)) + b"".join(lane.encode() + u64(page) for lane, page in self.pages)
+
+    @classmethod
+    def decode(cls, data: bytes) -> "RecordedWordsQuery":
+        """Read the encoding.
+
+        Raises:
+            FormatError: another length, no lane, no page, or one of sequences above 64 bits.
+        """
+        reader = Reader(data)
+        count = in_range(reader.u16(), 1, U16_MAX, "number of pages")
+        query = cls(reader.many(count, lambda: _read_page(reader)))
+        reader.finish()
+        return query
+
+
+def _read_page(reader: Reader) -> tuple[Lane, int]:
+    lane = Lane.decode(reader.take(LANE_LENGTH))
+    return lane, in_range(reader.u64(), 0, PAGE_MAX, "page of a lane", ErrorCode.OUT_OF_RANGE)
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptCodesQuery:
+    """Ask what receipts the relay chain has of packets."""
+
+    PATH: ClassVar[str] = "/receipt/codes"
+    UNKNOWN: ClassVar[int] = 255
+    """Answer for a packet that was never recorded here, or is forgotten."""
+
+    packet_ids: tuple[bytes, ...]
+    """Packet ids, 32 bytes each; at least one."""
+
+    def encode(self) -> bytes:
+        """Return ``count || count x packet id``."""
+        return u16(len(self.packet_ids)) + b"".join(map(hash32, self.packet_ids))
+
+    @classmethod
+    def decode(cls, data: bytes) -> "ReceiptCodesQuery":
+        """Read the encoding.
+
+        Raises:
+            FormatError: another length, or no id.
+        """
+        reader = Reader(data)
+        query = cls(reader.many(in_range(reader.u16(), 1, U16_MAX, "number of packets"), reader.hash))
         reader.finish()
         return query

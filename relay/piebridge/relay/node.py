@@ -1,9 +1,15 @@
-"""A relay chain on the embedded engine: the only place of this package that opens files and ports."""
+"""Nodes of a relay chain: the only place of this package that opens files and ports.
+
+Two shells around the same application: :class:`RelayNode` holds all validators of a chain on the embedded engine,
+:class:`RelayValidator` is one validator with a CometBFT node of its own.
+"""
 
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from piebridge.abci.cometbft.config import NodeSettings
+from piebridge.abci.cometbft.unit import CometBftUnit
 from piebridge.abci.embedded.genesis import GenesisDocument
 from piebridge.abci.embedded.keys import ValidatorKey
 from piebridge.abci.embedded.node import EmbeddedNode
@@ -12,6 +18,8 @@ from piebridge.crypto.signature import address_of_private_key
 from piebridge.relay.app.application import RelayApplication
 from piebridge.relay.endorsement import EndorsementSigner, ValidatorQueries
 from piebridge.relay.storage import SqliteBackend, SqliteSignedValues
+
+_STATE_FILE = "state.sqlite"
 
 DEFAULT_BLOCK_INTERVAL_SECONDS = 0.5
 
@@ -56,7 +64,7 @@ class RelayNode:
                 f"{len(endorsement_keys)} endorsement keys for {len(validator_keys)} validators: give each one"
             )
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._backend = SqliteBackend(home / "state.sqlite")
+        self._backend = SqliteBackend(home / _STATE_FILE)
         self._memories: list[SqliteSignedValues] = []
         try:
             self.application = RelayApplication(self._backend)
@@ -102,9 +110,7 @@ class RelayNode:
         self._close()
 
     def _queries(self, home: Path, endorsement_key: bytes) -> ValidatorQueries:
-        # The memory belongs to the key: two keys, or one key moved to another place of the set, never share or lose it.
-        name = f"endorsements-{address_of_private_key(endorsement_key).hex()}.sqlite"
-        memory = SqliteSignedValues(home / name)
+        memory = _open_memory(home, endorsement_key)
         self._memories.append(memory)
         return ValidatorQueries(self.application, EndorsementSigner(endorsement_key, memory))
 
@@ -112,3 +118,82 @@ class RelayNode:
         for memory in self._memories:
             memory.close()
         self._backend.close()
+
+
+class RelayValidator:
+    """One validator of a relay chain: the application in this process, CometBFT in a child process.
+
+    Killed at any moment it goes on where its last Commit was.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        genesis: GenesisDocument,
+        validator_key: ValidatorKey,
+        endorsement_key: bytes,
+        node_key_seed: bytes,
+        settings: NodeSettings,
+    ) -> None:
+        """Open the validator; nothing runs before :meth:`start`. To be called on the event loop that it runs on.
+
+        Args:
+            home: directory of the validator, its owner's: ``data`` for the application, ``cometbft`` for the node.
+            genesis: made by ``piebridge.protocol_stack.relay_genesis``.
+            validator_key: consensus key.
+            endorsement_key: endorses outboxes, 32 bytes.
+            node_key_seed: identity of the node among its peers, 32 bytes.
+            settings: ports, peers, times of the node.
+
+        Raises:
+            ConfigurationError: genesis, keys, storage or CometBFT cannot be used.
+        """
+        data = home / "data"
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._backend = SqliteBackend(data / _STATE_FILE)
+        self._memory: SqliteSignedValues | None = None
+        try:
+            self._memory = _open_memory(data, endorsement_key)
+            self.application = RelayApplication(self._backend)
+            """The application."""
+            self.unit = CometBftUnit(
+                self.application,
+                genesis,
+                validator_key,
+                node_key_seed,
+                home / "cometbft",
+                settings,
+                query_handler=ValidatorQueries(self.application, EndorsementSigner(endorsement_key, self._memory)),
+            )
+            """Application and node together."""
+        except BaseException:
+            self._close()
+            raise
+
+    async def start(self) -> None:
+        """Start the node and return once its RPC answers.
+
+        Raises:
+            NodeExitedError: the node ended.
+            NodeNotReadyError: it does not answer in time.
+        """
+        await self.unit.start()
+
+    async def wait(self) -> None:
+        """Wait until the validator is stopped, or raise what ended it."""
+        await self.unit.wait()
+
+    async def stop(self) -> None:
+        """Stop in good order."""
+        await self.unit.stop()
+        self._close()
+
+    def _close(self) -> None:
+        if self._memory is not None:
+            self._memory.close()
+        self._backend.close()
+
+
+def _open_memory(folder: Path, endorsement_key: bytes) -> SqliteSignedValues:
+    # The memory belongs to the key: two keys, or one key moved to another place of the set, never share or lose it.
+    return SqliteSignedValues(folder / f"endorsements-{address_of_private_key(endorsement_key).hex()}.sqlite")

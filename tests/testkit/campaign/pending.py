@@ -34,6 +34,11 @@ class PendingPackets:
         """Watch packets that are in blocks."""
         self._open |= {packet.id: packet for packet in packets}
 
+    @property
+    def known(self) -> int:
+        """Packets that were under way at the last look."""
+        return len(self._open)
+
     async def look(self) -> set[str]:
         """Ids of the packets that the chains say are under way now. Many packets share a slot: few reads tell of all.
 

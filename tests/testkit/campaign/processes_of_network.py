@@ -3,22 +3,20 @@
 import asyncio
 import contextlib
 import shutil
-import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
 
 from piebridge.cli import network_file, processes
-from piebridge.cli.local_network.plan import ParachainKind, Wishes
+from piebridge.cli.local_network.plan import Engine, ParachainKind, Wishes
 from piebridge.cli.local_network.up import up
 from piebridge.cli.network_file import NetworkFile, ProcessEntry
 from piebridge.cli.progress import SilentProgress
+from testkit.ports import free_port_base
 
-PORTS = range(26_000, 29_000, 60)
-"""First ports that campaigns may use; each network takes fewer than 60."""
 READY_SECONDS = 60.0
 """How long a process may take until it serves."""
 _POLL_SECONDS = 0.1
@@ -64,16 +62,57 @@ class CampaignNetwork:
         self.kills[name] = self.kills.get(name, 0) + 1
         self._down.add(name)
 
-    def start(self, name: str) -> None:
-        """Start a process that does not run, as it was started the first time."""
+    def read_again(self) -> None:
+        """Take over what a command of another process has written into the network file."""
+        self._network = network_file.load(self.directory)
+
+    def start(
+        self,
+        name: str,
+        *,
+        wrapper: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+        keep_file: bool = False,
+        replacing: Mapping[str, str] | None = None,
+    ) -> None:
+        """Start a process that does not run, as it was started the first time.
+
+        Args:
+            name: which.
+            wrapper: words before its command: a program that executes it in its own place.
+            environment: variables added to its own.
+            keep_file: leave the network file as it is, for a test that has changed it.
+            replacing: words of its command that are others. All of these hold for this life only.
+        """
         old = self.entry(name)
         assert not processes.is_running(old), f"{name} runs already"
-        new = processes.start(name, old.role, old.command, self.directory, processes.own_environment())
+        variables = {**processes.own_environment(), **(environment or {})}
+        command = [*wrapper, *((replacing or {}).get(word, word) for word in old.command)]
+        new = processes.start(name, old.role, command, self.directory, variables)
+        new = replace(new, command=old.command)
         entries = tuple(new if entry.name == name else entry for entry in self._network.processes)
         self._network = replace(self._network, processes=entries)
-        network_file.save(self._network, self.directory)
+        if not keep_file:
+            network_file.save(self._network, self.directory)
         self.starts[name] += 1
         self._down.discard(name)
+
+    def log(self, name: str) -> str:
+        """The last lines that a process has written."""
+        return processes.tail(self.directory, self.entry(name), 40)
+
+    async def ends(self, name: str, timeout_seconds: float) -> int | None:
+        """Wait until a process has ended by itself, and return its exit code, or minus the signal that ended it.
+
+        It may then be started again. None when it still runs.
+        """
+        deadline = time.monotonic() + timeout_seconds
+        while self.is_running(name):
+            if time.monotonic() > deadline:
+                return None
+            await asyncio.sleep(_POLL_SECONDS)
+        self._down.add(name)
+        return processes.exit_status(self.entry(name))
 
     async def serves(self, name: str) -> None:
         """Wait until a gateway or notary answers at its status page."""
@@ -110,15 +149,30 @@ class CampaignNetwork:
 
     def stop(self) -> None:
         """End everything."""
-        order = {"gateway": 0, "notary": 1, "relay": 2, "proxy": 3, "parachain": 4}
+        order = {"gateway": 0, "broker": 1, "notary": 1, "relay": 2, "proxy": 3, "parachain": 4}
         processes.stop(sorted(self._network.processes, key=lambda entry: order[entry.role]))
 
 
 async def start_network(
-    directory: Path, kind: ParachainKind, *, parachains: int = 2, gateways: int = 2
+    directory: Path,
+    kind: ParachainKind,
+    *,
+    parachains: int = 2,
+    gateways: int = 2,
+    engine: Engine = Engine.EMBEDDED,
+    broker: str | None = None,
+    workers: int = 1,
 ) -> CampaignNetwork:
     """Start a network for a test, which has to stop it however the test ends."""
-    wishes = Wishes(parachains=parachains, parachain_kind=kind, gateways=gateways, port_base=free_ports())
+    wishes = Wishes(
+        parachains=parachains,
+        parachain_kind=kind,
+        gateways=gateways,
+        engine=engine,
+        broker=broker,
+        workers=workers,
+    )
+    wishes = replace(wishes, port_base=free_port_base(wishes))
     return CampaignNetwork(await up(wishes, directory, SilentProgress()), directory)
 
 
@@ -132,26 +186,8 @@ async def campaign_network(directory: Path, kind: ParachainKind) -> AsyncIterato
         network.stop()
 
 
-def free_ports() -> int:
-    """First port of a block in which nothing listens."""
-    for first in PORTS:
-        if all(_is_free(port) for port in range(first, first + PORTS.step)):
-            return first
-    raise AssertionError(f"no free block of ports from {PORTS.start} to {PORTS.stop}")
-
-
 def copy_folder(source: Path, target: Path) -> None:
     """Replace a folder by a copy of another, or by nothing where there is no other."""
     shutil.rmtree(target, ignore_errors=True)
     if source.exists():
         shutil.copytree(source, target)
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True

@@ -2,7 +2,8 @@
 
 import random
 
-from piebridge.cli.view import ChainView, NetworkView, account_key
+from piebridge.cli.accounts import account_key
+from piebridge.cli.view import ChainView, NetworkView
 from piebridge.cli.wallet import Call, Wallet
 
 USER = "bob"
@@ -15,7 +16,7 @@ class Replays:
 
     def __init__(self, view: NetworkView, randomness: random.Random) -> None:
         self._view, self._random = view, randomness
-        self._key = account_key(view, view.network.account(USER))
+        self._key = account_key(view.network, view.directory, view.network.account(USER))
         self.tried = 0
         """Replays that are in blocks."""
         self.taken = 0

@@ -6,8 +6,9 @@ from collections import Counter
 from dataclasses import dataclass
 
 from piebridge.cli import sending
+from piebridge.cli.accounts import account_key
 from piebridge.cli.facts import SentPacket
-from piebridge.cli.view import ChainView, NetworkView, account_key, artifact
+from piebridge.cli.view import ChainView, NetworkView, artifact
 from piebridge.cli.wallet import Call, Wallet
 from piebridge.contracts.loader import load
 from piebridge.protocol_stack.application.token import TOKEN
@@ -42,7 +43,7 @@ class Traffic:
     ) -> None:
         """Send on the chains of a view; message boards that are missing are deployed and noted."""
         self._view, self._pending, self._random = view, pending, randomness
-        self._key = account_key(view, view.network.account(USER))
+        self._key = account_key(view.network, view.directory, view.network.account(USER))
         self._boards = boards
         self._routes: dict[tuple[int, int], int] = {}
         self._recipients = [randomness.randbytes(20) for _ in range(RECIPIENTS)]

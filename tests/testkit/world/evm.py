@@ -16,7 +16,8 @@ from piebridge.crypto.hash import sha256
 from piebridge.evm_chain.app import EvmApplication
 from piebridge.evm_chain.block import EvmBlock, Log, Outcome
 from piebridge.evm_chain.chain_database import ChainHead
-from piebridge.evm_chain.executor import CallRequest, CallResult, Simulation
+from piebridge.evm_chain.execution.messages import CallRequest, CallResult
+from piebridge.evm_chain.execution.simulation import Simulation
 from piebridge.evm_chain.genesis import GenesisAccount, evm_genesis
 from piebridge.evm_chain.state_reader import StateReader
 from piebridge.evm_chain.store import MemoryStore

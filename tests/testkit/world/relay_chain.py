@@ -5,7 +5,14 @@ from collections.abc import Callable, Sequence
 from piebridge.abci.embedded.engine import EmbeddedEngine
 from piebridge.abci.embedded.genesis import GenesisDocument
 from piebridge.abci.embedded.keys import ValidatorKey
-from piebridge.abci.messages import CODE_OK, ExecTxResult, PrepareProposalRequest, QueryRequest, QueryResponse
+from piebridge.abci.messages import (
+    CODE_OK,
+    ExecTxResult,
+    PrepareProposalRequest,
+    ProcessProposalRequest,
+    QueryRequest,
+    QueryResponse,
+)
 from piebridge.crypto.quorum import SignerSet, select_quorum
 from piebridge.crypto.signature import sign_recoverable
 from piebridge.protocol_stack.endorsement import EndorsementAnswer, EndorsementSet, Envelope
@@ -63,6 +70,10 @@ class ByzantineProposer(RelayApplication):
 
     def prepare_proposal(self, request: PrepareProposalRequest) -> tuple[bytes, ...]:
         return self.smuggled or super().prepare_proposal(request)
+
+    def process_proposal(self, request: ProcessProposalRequest) -> bool:
+        """Let everything through: execution, the last line of defence, is what these tests are about."""
+        return bool(self.smuggled) or super().process_proposal(request)
 
 
 class RelayChain:

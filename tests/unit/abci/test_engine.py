@@ -6,6 +6,7 @@ import pytest
 
 from piebridge.abci.application import Application
 from piebridge.abci.embedded.engine import EmbeddedEngine
+from piebridge.abci.embedded.equivocation import double_sign
 from piebridge.abci.embedded.errors import (
     ApplicationFaultError,
     EngineError,
@@ -13,7 +14,6 @@ from piebridge.abci.embedded.errors import (
     MempoolError,
     NoQuorumError,
 )
-from piebridge.abci.embedded.faults import double_sign
 from piebridge.abci.embedded.mempool import MempoolLimits
 from piebridge.abci.messages import (
     CheckTxKind,

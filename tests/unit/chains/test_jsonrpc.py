@@ -183,3 +183,36 @@ async def test_a_subscription_survives_disconnections() -> None:
     finally:
         await runner.cleanup()
     assert connections == 3
+
+
+async def test_a_subscription_goes_to_another_node_when_one_is_gone() -> None:
+    served: list[str] = []
+
+    async def serve(request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        served.append(request.path)
+        await socket.send_str("{}")
+        await socket.close()
+        return socket
+
+    application = web.Application()
+    application.router.add_get("/{name}", serve)
+    runner = web.AppRunner(application, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        address = f"ws://127.0.0.1:{runner.addresses[0][1]}"
+        others = [f"{address}/second", f"{address}/third"]
+        wakes = Subscription("ws://127.0.0.1:1", {"method": "x"}, others=others, reconnect_seconds=0.01).wakes()
+        for _ in range(4):
+            await anext(wakes)
+        await wakes.aclose()  # type: ignore[attr-defined]
+    finally:
+        await runner.cleanup()
+    assert served == ["/second", "/third", "/second", "/third"]
+
+
+def test_every_address_of_a_subscription_is_checked() -> None:
+    with pytest.raises(ConfigurationError):
+        Subscription("ws://127.0.0.1:1", {}, others=["http://127.0.0.1:1"])

@@ -84,6 +84,7 @@ def test_contracts_stand_where_the_nonces_put_them() -> None:
         addresses.door,
         addresses.token,
         addresses.record_notary,
+        addresses.message_board,
     ]
 
 

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from piebridge.cli import processes
+from piebridge.cli import network_file, processes
 from piebridge.cli.local_network import anvil, folder, journal
+from piebridge.cli.local_network.describe import describe
+from piebridge.cli.local_network.keys import NetworkKeys
 from piebridge.cli.local_network.plan import HOST, Wishes, make_plan
 from piebridge.crypto.errors import ConfigurationError
 
@@ -51,17 +53,21 @@ def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
 
 def lie_down(directory: Path) -> None:
     """Make what a network that is down has left."""
+    plan = make_plan(Wishes())
+    keys = NetworkKeys({key.name: number.to_bytes(32, "big") for number, key in enumerate(plan.keys, start=1)})
+    directory.mkdir(parents=True, exist_ok=True)
+    network_file.save(describe(plan, keys, {1: (1, bytes(32))}, [], created_at=1_700_000_000), directory)
     for name in ("keys", "chains", "logs"):
         (directory / name).mkdir(parents=True)
         (directory / name / "content").write_text("x")
     (directory / "processes.json").write_text("[]")
 
 
-def test_what_an_interrupted_start_left_counts_as_a_network(tmp_path: Path) -> None:
+def test_what_an_interrupted_start_left_counts_as_a_network_that_is_begun_anew(tmp_path: Path) -> None:
     (tmp_path / "keys").mkdir()
     (tmp_path / "keys" / "password").write_text("x")
     assert folder.is_network(tmp_path)
-    with pytest.raises(ConfigurationError, match="--replace"):
+    with pytest.raises(ConfigurationError, match=r"Begin anew with `piebridge network up --replace"):
         folder.prepare(tmp_path, replace_old=False)
     folder.prepare(tmp_path, replace_old=True)
     assert not any(tmp_path.iterdir())

@@ -4,8 +4,11 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from piebridge.cli import main
+from piebridge.cli import main, network_file
+from piebridge.cli.packet import Sender
+from piebridge.cli.view import artifact
 from piebridge.crypto.errors import ConfigurationError
+from piebridge.protocol_stack.application import APPLICATIONS
 
 runner = CliRunner()
 
@@ -46,6 +49,8 @@ def test_the_commands_that_the_documentation_names_are_there() -> None:
         "keys generate",
         "chain run evm",
         "chain run relay",
+        "chain node-id",
+        "network restart",
         "gateway run",
         "notary run",
         "oracle",
@@ -107,3 +112,17 @@ def test_a_bug_is_not_swallowed() -> None:
 
     with pytest.raises(AssertionError):
         main.run(bug)
+
+
+def test_the_version_is_told() -> None:
+    result = runner.invoke(main.build("network"), ["--version"])
+    assert result.exit_code == 0
+    assert result.output.startswith("piebridge")
+
+
+def test_applications_have_one_name_in_files_commands_and_packets() -> None:
+    names = [application.name for application in APPLICATIONS]
+    chain = network_file.schema()["properties"]["chains"]["items"]["properties"]
+    assert chain["applications"]["items"]["properties"]["name"]["enum"] == names
+    assert {sender.value for sender in Sender} <= set(names)
+    assert len({artifact(name).name for name in names}) == len(names)

@@ -1,7 +1,9 @@
 import pytest
 
 from piebridge.cli.local_network.plan import (
+    OWN_BROKER,
     PORT_LIMIT,
+    Engine,
     ParachainKind,
     Wishes,
     make_plan,
@@ -51,6 +53,47 @@ def test_every_key_has_one_name_and_one_purpose() -> None:
     assert sum(key.purpose is KeyPurpose.ENDORSEMENT for key in plan.keys) == 8
 
 
+def test_on_cometbft_every_validator_is_a_process_with_ports_and_an_identity_of_its_own() -> None:
+    plan = make_plan(Wishes(engine=Engine.COMETBFT, parachain_validators=2, relay_chains=2))
+    processes = [validator.process for relay in plan.relays for validator in relay.validators]
+    assert processes[:2] == ["relay-1-validator-0", "relay-1-validator-1"]
+    assert len(set(processes)) == 8
+    assert [node.name for node in plan.parachains[2].nodes] == ["chain-3-validator-0", "chain-3-validator-1"]
+    assert len(plan.ports) == 3 * 2 * 3 + 2 * 4 * 2 + 2
+    identities = [key.name for key in plan.keys if key.purpose is KeyPurpose.P2P]
+    assert len(identities) == len(set(identities)) == 3 * 2 + 2 * 4
+    assert sum(key.purpose is KeyPurpose.CONSENSUS for key in plan.keys) == 3 * 2 + 2 * 4
+    first = plan.parachains[0]
+    assert (first.rpc_port, first.cometbft_port) == (first.nodes[0].eth_port, first.nodes[0].cometbft_port)
+    homes = [relay.home_of(validator) for relay in plan.relays for validator in relay.validators]
+    assert len(set(homes)) == 8
+
+
+def test_on_the_embedded_engine_validators_share_a_process_and_have_no_peers() -> None:
+    (relay,) = make_plan(Wishes()).relays
+    assert {validator.process for validator in relay.validators} == {"relay-1"}
+    assert all(validator.p2p_port is None and validator.p2p_key is None for validator in relay.validators)
+
+
+def test_anvil_chains_stay_anvil_chains_beside_cometbft() -> None:
+    plan = make_plan(Wishes(parachain_kind=ParachainKind.ANVIL, engine=Engine.COMETBFT))
+    assert all(chain.nodes == () and chain.cometbft_urls == () for chain in plan.parachains)
+    assert all(validator.p2p_port for validator in plan.relays[0].validators)
+
+
+@pytest.mark.parametrize(
+    "wishes",
+    [
+        Wishes(parachain_validators=2),
+        Wishes(parachain_validators=2, parachain_kind=ParachainKind.ANVIL, engine=Engine.COMETBFT),
+        Wishes(parachain_validators=0, engine=Engine.COMETBFT),
+    ],
+)
+def test_validators_that_a_parachain_cannot_have_are_refused(wishes: Wishes) -> None:
+    with pytest.raises(ConfigurationError, match="--parachain-validators"):
+        make_plan(wishes)
+
+
 def test_anvil_chains_are_read_by_four_notaries_of_whom_three_must_sign() -> None:
     plan = make_plan(Wishes(parachain_kind=ParachainKind.ANVIL))
     assert (len(plan.notaries), plan.notary_threshold) == (4, 3)
@@ -94,3 +137,21 @@ def test_a_base_whose_last_port_would_be_too_high_is_refused_and_the_highest_pos
 def test_wishes_out_of_range_are_refused_by_the_name_of_their_option(wishes: Wishes, option: str) -> None:
     with pytest.raises(ConfigurationError, match=option):
         make_plan(wishes)
+
+
+def test_a_network_may_have_a_redis_of_its_own_and_its_other_ports_stay() -> None:
+    without, own = make_plan(Wishes()), make_plan(Wishes(broker=OWN_BROKER, workers=2))
+    assert without.broker_url is None
+    assert own.redis_port not in without.ports
+    assert own.broker_url == f"redis://127.0.0.1:{own.redis_port}/0"
+    assert own.ports.items() > without.ports.items()
+
+
+def test_a_network_may_use_a_redis_that_runs() -> None:
+    plan = make_plan(Wishes(broker="redis://10.0.0.1:6379/0"))
+    assert (plan.redis_port, plan.broker_url) == (None, "redis://10.0.0.1:6379/0")
+
+
+def test_workers_without_a_broker_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match="--broker"):
+        make_plan(Wishes(workers=2))

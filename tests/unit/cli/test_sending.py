@@ -124,7 +124,7 @@ def test_meanings_are_told_in_words() -> None:
     assert fields["verification", "finality depth"] == "4"
     assert fields["transaction", "execution expiry"] == "2023-11-14 22:13:20 UTC, destination time"
     assert fields["transaction", "deadline"] == "none"
-    assert fields["application", "application"] == "application 99"
+    assert fields["application", "application"] == "99"
 
 
 def test_a_payload_that_is_no_text_is_not_printed_as_text() -> None:

@@ -211,6 +211,14 @@ def test_a_relay_chain_that_does_not_answer_is_a_reason_of_its_own() -> None:
     assert "relay-1 does not answer: connection refused" in only_text(trace(facts), Reason.RELAY_UNREACHABLE)
 
 
+def test_a_relay_chain_with_too_few_validators_makes_no_blocks_and_says_which_are_down() -> None:
+    words = "2 of 4 validators run, 3 must; down: relay-1-validator-0, relay-1-validator-2"
+    facts = replace(sent(), relays=(RelayFacts(1, halted=words),))
+    assert only_text(trace(facts), Reason.RELAY_UNREACHABLE) == f"relay-1 makes no blocks: {words}"
+    facts = replace(sent(), relays=(RelayFacts(1, halted=words), RelayFacts(2)))
+    assert reasons(trace(facts)) == [Reason.UNDER_WAY], "another one serves it"
+
+
 def test_the_way_home_waits_for_finality_at_the_destination() -> None:
     facts = delivered()
     deep = replace(facts, destination=replace(facts.destination, finality_depth=2, head=21))

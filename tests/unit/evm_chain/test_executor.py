@@ -16,7 +16,8 @@ from eth.vm.forks.prague.state import PragueTransactionExecutor
 from piebridge.crypto.errors import DecodingError
 from piebridge.crypto.hash import keccak256
 from piebridge.evm_chain.errors import RejectionCode
-from piebridge.evm_chain.executor import LOCAL_FAILURES, CallRequest
+from piebridge.evm_chain.execution.messages import CallRequest
+from piebridge.evm_chain.execution.world_state import LOCAL_FAILURES
 from piebridge.evm_chain.genesis import HISTORY_STORAGE_ADDRESS, GenesisAccount
 from piebridge.evm_chain.header import EvmHeader, decode_header, next_base_fee
 from piebridge.evm_chain.state_reader import StateReader
@@ -258,9 +259,9 @@ def test_deepest_recursion_that_gas_allows_works_on_main_and_worker_threads() ->
 
 
 def test_importing_the_evm_leaves_a_recursion_limit_that_stacks_can_hold() -> None:
-    program = (
-        "import sys, json, piebridge.evm_chain.executor as e; assert sys.getrecursionlimit() == e.RECURSION_LIMIT\n"
-    )
+    program = "import sys, json, piebridge.evm_chain.execution.executor\n"
+    program += "from piebridge.evm_chain.execution.world_state import RECURSION_LIMIT\n"
+    program += "assert sys.getrecursionlimit() == RECURSION_LIMIT\n"
     program += "try:\n    json.loads('[' * 200_000)\nexcept RecursionError:\n    print('refused')"
     environment = {"PYTHONPATH": os.pathsep.join(sys.path), "PATH": os.environ["PATH"]}
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=False)

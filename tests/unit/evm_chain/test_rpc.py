@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from piebridge.evm_chain import rpc, rpc_chain, rpc_filters, rpc_subscriptions
+from piebridge.evm_chain import rpc, rpc_chain, rpc_filters, rpc_subscriptions, rpc_websocket
 from piebridge.evm_chain.genesis import GenesisAccount
 from piebridge.evm_chain.rpc import EthRpcServer
 from piebridge.evm_chain.rpc_chain import RpcChain
@@ -234,7 +234,7 @@ async def test_subscriptions_of_a_connection_are_bounded(served: Served, monkeyp
 
 
 async def test_client_that_does_not_read_is_cut_off(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rpc, "_SEND_QUEUE_MAX", 2)
+    monkeypatch.setattr(rpc_websocket, "WAITING_BYTES_MAX", 3_000)
     async with aiohttp.ClientSession() as session, session.ws_connect(served.url) as socket:
         await socket.send_json({"id": 1, "method": "eth_subscribe", "params": ["newHeads"]})
         await socket.receive_json()

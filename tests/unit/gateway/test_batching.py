@@ -10,11 +10,10 @@ from piebridge.gateway.batching import (
     item_of_relay_entry,
     range_of_archived,
     reshaped,
-    spans,
 )
-from piebridge.gateway.forwarder import FORM_FULL, FORM_WITHOUT_BODY, Flow, PathKey
+from piebridge.gateway.forwarder import FORM_FULL, FORM_WITHOUT_BODY
 from piebridge.gateway.slots import evidence_of
-from piebridge.gateway.turns import Turns
+from piebridge.gateway.spans import spans
 from piebridge.protocol_stack.commitment import (
     origin_status_slot,
     receipts_slot,
@@ -169,24 +168,3 @@ def test_evidence_holds_for_its_own_packet_only(entry: Entry, holds: list[int], 
 def test_spans_cover_all_numbers() -> None:
     assert spans([9, 1, 2, 3, 4, 30], 4) == [(1, 4), (9, 9), (30, 30)]
     assert spans([], 4) == []
-
-
-def test_exactly_one_gateway_goes_first_on_each_path_and_the_paths_are_shared() -> None:
-    turns = [Turns(index=i, count=3, takeover_seconds=5, relays=[1]) for i in range(3)]
-    first = []
-    for registration in range(1, 40):
-        path = PathKey(Flow.HUB_TO_RELAY.value, registration, 1)
-        delays = [turn.gateway_delay_seconds(path) for turn in turns]
-        assert sorted(delays) == [0, 5, 10]
-        first.append(delays.index(0))
-    assert {first.count(i) > 5 for i in range(3)} == {True}
-
-
-def test_a_source_block_prefers_one_relay_chain_and_all_gateways_agree() -> None:
-    turns = Turns(index=0, count=2, takeover_seconds=5, relays=[1, 2, 3])
-    preferred = []
-    for height in range(60):
-        delays = [turns.relay_delay_seconds(4, height, relay) for relay in (1, 2, 3)]
-        assert sorted(delays) == [0, 10, 20]
-        preferred.append(delays.index(0))
-    assert {preferred.count(i) > 8 for i in range(3)} == {True}

@@ -72,7 +72,7 @@ class Relay:
         raise AssertionError
 
 
-@pytest.mark.parametrize("faulty", ["down", "hangs", "old epoch", "wrong key", "wrong index"])
+@pytest.mark.parametrize("faulty", ["down", "hangs", "old epoch", "wrong key", "wrong index", "equivocates"])
 @pytest.mark.parametrize("position", [0, 3])
 async def test_three_of_four_are_enough_whatever_the_fourth_does(faulty: str, position: int) -> None:
     behaviours = ["honest"] * 4

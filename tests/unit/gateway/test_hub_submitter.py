@@ -3,9 +3,10 @@
 import asyncio
 
 import pytest
+from eth_account import Account
 
 from piebridge.chains.endpoint import Fees, Receipt
-from piebridge.chains.errors import CallRevertedError
+from piebridge.chains.errors import CallRevertedError, NonceError
 from piebridge.chains.memory import MemoryCall, MemoryChain, MemoryEndpoint
 from piebridge.crypto.errors import TransientChainError
 from piebridge.crypto.hash import keccak256
@@ -35,7 +36,7 @@ class Mining(MemoryEndpoint):
 
 def setting(endpoint_class: type[MemoryEndpoint] = Mining) -> tuple[MemoryEndpoint, HubSubmitter, Counters]:
     endpoint, counters = endpoint_class(MemoryChain(contract, hub_address=HUB)), Counters()
-    return endpoint, HubSubmitter(endpoint, KEY, 1, counters, times=TIMES), counters
+    return endpoint, HubSubmitter(endpoint, Account.from_key(KEY), 1, counters, times=TIMES), counters
 
 
 async def test_many_transactions_at_once_take_nonces_in_order() -> None:
@@ -160,3 +161,30 @@ async def test_a_nonce_that_somebody_else_used_before_is_read_anew() -> None:
     endpoint.chain.mine()
     assert (await submitter.submit(b"y", 100_000)).succeeded
     assert endpoint.chain.nonce(submitter.address, pending=False) == 3
+
+
+class QueuesBehindGaps(MemoryEndpoint):
+    """Takes transactions with later nonces, which wait, as geth's and anvil's do."""
+
+    async def send(self, raw_transaction: bytes) -> bytes:
+        try:
+            return await super().send(raw_transaction)
+        except NonceError:
+            return keccak256(raw_transaction)
+
+
+async def test_nonces_that_a_reorganisation_has_freed_are_used_again_soon() -> None:
+    endpoint, submitter, _ = setting(QueuesBehindGaps)
+    first = asyncio.create_task(submitter.submit(b"x", 100_000))
+    await asyncio.sleep(0.02)
+    endpoint.chain.mine()
+    assert (await first).succeeded
+    endpoint.chain.reorganise(1)
+    second = asyncio.create_task(submitter.submit(b"y", 100_000))
+    with pytest.raises(TransientChainError, match="reorganisation"):
+        async with asyncio.timeout(TIMES.give_up_seconds / 2):
+            await second
+    third = asyncio.create_task(submitter.submit(b"z", 100_000))
+    await asyncio.sleep(0.05)
+    endpoint.chain.mine()
+    assert (await third).succeeded

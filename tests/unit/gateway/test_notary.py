@@ -1,7 +1,9 @@
 """The notary against nodes that lie, lag, hang and contradict each other: chains in memory behind each of its nodes."""
 
 import logging
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from piebridge.crypto.errors import ConfigurationError, VerificationError
 from piebridge.crypto.hash import keccak256
 from piebridge.crypto.signature import address_of_private_key, recover_address
 from piebridge.gateway.config import NotaryChainConfig, NotaryConfig
-from piebridge.gateway.evidence import EvidenceLog
+from piebridge.gateway.evidence import BeyondEvidenceError, EvidenceLog
 from piebridge.gateway.notary import Notary, NotaryRefusal, ReadChain, RefusalCode
 from piebridge.gateway.telemetry import Counters
 from piebridge.protocol_stack.notary_statement import NotaryStatement, SlotValue
@@ -234,3 +236,66 @@ def test_the_log_refuses_what_contradicts_it(tmp_path: Path) -> None:
             log.write(1, other)
     log.write(1, NotaryStatement(HUB, 3, b"h" * 32, 9, (SlotValue(OTHER_SLOT, b"w" * 32),)))
     log.close()
+
+
+def said(number: int, slot: bytes = SLOT, value: bytes = b"v" * 32) -> NotaryStatement:
+    return NotaryStatement(HUB, number, number.to_bytes(32, "big"), 9, (SlotValue(slot, value),))
+
+
+def rows(path: Path) -> tuple[int, int]:
+    with closing(sqlite3.connect(path)) as connection:
+        return tuple(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("blocks", "slots"))
+
+
+def test_the_log_of_a_chain_stops_growing_and_what_it_forgot_is_not_signed_again(tmp_path: Path) -> None:
+    path = tmp_path / "evidence.sqlite3"
+    log = EvidenceLog(path, blocks_kept=10)
+    log.write(2, said(1))
+    for number in range(1, 101):
+        log.write(1, said(number))
+    assert rows(path) == (12, 12), "eleven of the one chain, and the other one's is nobody else's business"
+    for value in (b"v" * 32, b"w" * 32):
+        with pytest.raises(BeyondEvidenceError, match="too old"):
+            log.write(1, said(89, value=value))
+    with pytest.raises(VerificationError):
+        log.write(1, said(90, value=b"w" * 32))
+    log.write(1, said(90))
+    assert rows(path) == (12, 12)
+    log.close()
+
+
+def test_strangers_do_not_fill_the_log_with_slots_of_one_block(tmp_path: Path) -> None:
+    path = tmp_path / "evidence.sqlite3"
+    log = EvidenceLog(path, slots_per_block_max=5)
+    for number in range(5):
+        log.write(1, said(3, slot=bytes([number]) * 32))
+    with pytest.raises(BeyondEvidenceError, match="name a newer block"):
+        log.write(1, said(3, slot=b"\xff" * 32))
+    log.write(1, said(3, slot=bytes(32)))
+    log.write(1, said(4, slot=b"\xff" * 32))
+    assert rows(path) == (2, 6)
+    log.close()
+
+
+async def test_a_notary_goes_on_after_it_was_asked_for_a_block_that_it_has_forgotten(tmp_path: Path) -> None:
+    setting = Setting(tmp_path, [make_chain(42), make_chain(42)])
+    setting.evidence.write(REGISTRATION, said(100_000))
+    with pytest.raises(NotaryRefusal) as caught:
+        await setting.notary.statement(DOMAIN, REGISTRATION, HUB, 3, [SLOT])
+    assert caught.value.code is RefusalCode.BAD_REQUEST
+    assert setting.notary.stopped == {}
+    setting.evidence.close()
+
+
+async def test_what_cannot_be_written_down_is_not_signed_and_raises_an_alarm(
+    two_honest: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_self: EvidenceLog, _registration: int, _statement: NotaryStatement) -> None:
+        raise ConfigurationError("database or disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(EvidenceLog, "write", fails)
+        await two_honest.refused(RefusalCode.STORAGE_FAILED)
+    assert two_honest.alarms == 1
+    assert not two_honest.notary.stopped
+    assert not two_honest.signed

@@ -38,7 +38,7 @@ def test_registries_hold_exactly_the_accepted_numbers() -> None:
     assert [protocol.identifier for protocol in VERIFICATION_METHODS] == [1, 2, 3]
     assert [protocol.identifier for protocol in TRANSACTION_PROTOCOLS] == [0, 2, 4]
     assert [protocol.identifier for protocol in BODY_CODECS] == [0, 1, 2]
-    assert [application.name for application in APPLICATIONS] == ["door", "token", "record_notary"]
+    assert [application.name for application in APPLICATIONS] == ["erc7786-door", "token", "record-notary"]
     assert TRANSPORT_PROTOCOLS.named("reliable").identifier == 2
     assert 2 in TRANSPORT_PROTOCOLS
     assert 3 not in TRANSPORT_PROTOCOLS

@@ -218,6 +218,28 @@ def test_end_of_an_ordered_lane_acknowledges_all_before_it(world: RelayWorld) ->
     assert show(world, destination, name) == 1
 
 
+def test_what_another_relay_chain_carried_of_an_ordered_lane_makes_no_message_that_nobody_acknowledges(
+    world: RelayWorld,
+) -> None:
+    """The destination's word is past it when it is recorded here: no word would ever speak of it again."""
+    source, destination = world.hubs[10], world.hubs[20]
+    sent = [source.send_free(20, ordered=True, channel=5, receipt_wanted=False) for _ in range(3)]
+    world.carry_from(source, bare=[2, 3])
+    name = SlotName(SlotBase.RECEIVE_LANE, commitment.lane_key(1, 10, 0, 5))
+    destination.chain.write(name.slot, 2)
+    assert show(world, destination, name) == 1
+    world.carry_from(source)
+    head = world.view.outbox_head(20)
+    assert head is not None
+    assert head.number == 2, "the first and the third; the second has ended"
+    assert world.view.is_recorded(sent[1].lane, 2)
+    assert world.view.packet(sent[1].packet_id) is None
+    assert not waits(world, 20, 1)
+    destination.chain.write(name.slot, 3)
+    assert show(world, destination, name) == 1
+    assert not waits(world, 20, 2)
+
+
 @pytest.mark.parametrize(
     "name",
     [

@@ -10,12 +10,15 @@ from piebridge.crypto import simple_map
 from piebridge.crypto.simple_map import ValueOperator
 from piebridge.crypto.sparse_merkle import SparseMerkleProof, verify_absence, verify_presence
 from piebridge.protocol_stack.commitment import endorsed_head_key
-from piebridge.protocol_stack.governor_relay_bodies import CloseChain
+from piebridge.protocol_stack.governor_relay_bodies import CloseChain, GatewayQuota, Gateways
 from piebridge.protocol_stack.header import VerificationHeader
 from piebridge.protocol_stack.relay_queries import (
+    PAGE_MAX,
     CursorQuery,
     OutboxEntriesQuery,
+    ReceiptCodesQuery,
     RecordedQuery,
+    RecordedWordsQuery,
     RegistrationQuery,
 )
 from piebridge.protocol_stack.transport.outbox import (
@@ -96,8 +99,11 @@ def test_hubs_are_taken_in_the_order_of_their_numbers() -> None:
     world.catch_up(hub)
     world.follow(hub)
     response = world.run(world.sign(hub.range_message(0)))
-    entries = [dict(made.attributes) for made in response.events if made.type == "outbox_entry"]
-    assert [entry["destination"] for entry in entries] == ["1", "8", "8"]
+    entries = [dict(made.attributes) for made in response.events if made.type == "outbox_entries"]
+    assert entries == [
+        {"destination": "1", "first": "1", "last": "1"},
+        {"destination": "8", "first": "1", "last": "2"},
+    ]
 
 
 def test_more_than_256_verdicts_of_a_block_make_more_entries(world: RelayWorld) -> None:
@@ -151,6 +157,7 @@ def test_entries_stop_where_the_answer_is_full(world: RelayWorld, monkeypatch: p
         ("/chain", b""),
         ("/set", b"\x00"),
         ("/quota", b""),
+        ("/gateways", b"\x00"),
         ("/nothing", b""),
         ("/store/endorsed/key", b"nothing"),
     ],
@@ -179,6 +186,24 @@ def test_answers_do_not_show_a_block_before_its_commit(world: RelayWorld) -> Non
     world.application.commit()
     assert ask(world, "/recorded", query).value == b"\x01"
     assert OutboxHead.decode(ask(world, "/cursor", CursorQuery(10, 0).encode()).value) == hub.outboxes[0]
+
+
+def test_recorded_packets_and_receipts_are_told_many_at_a_time(world: RelayWorld) -> None:
+    source, destination = world.hubs[10], world.hubs[20]
+    packets = [source.send_free(20) for _ in range(3)]
+    lane = packets[0].lane
+    pages = RecordedWordsQuery(((lane, 0), (lane, 1), (lane, PAGE_MAX))).encode()
+    codes = ReceiptCodesQuery((*(packet.packet_id for packet in packets), b"\x07" * 32)).encode()
+    assert ask(world, "/recorded/words", pages).value == bytes(96)
+    assert ask(world, "/receipt/codes", codes).value == b"\xff\xff\xff\xff"
+    world.carry_from(source)
+    assert ask(world, "/recorded/words", pages).value == (0b1110).to_bytes(32, "big") + bytes(64)
+    assert ask(world, "/receipt/codes", codes).value == b"\x00\x00\x00\xff"
+    world.carry_to(destination)
+    world.carry_from(destination)
+    assert ask(world, "/receipt/codes", codes).value == b"\x01\x01\x01\xff"
+    too_high = pages[:-8] + (PAGE_MAX + 1).to_bytes(8, "big")
+    assert world.application.query(QueryRequest("/recorded/words", too_high)).code == 1
 
 
 def test_life_of_a_transaction_is_told(world: RelayWorld) -> None:
@@ -213,6 +238,17 @@ def test_chain_client_status_and_quota_are_told(world: RelayWorld) -> None:
     assert (status["life_cycle"], status["governor_counter"], status["chains"]) == ("ACTIVE", 1, [10, 20])
     quota = ask_json(world, "/quota", bytes(20))
     assert (quota["authorised"], quota["quota"], quota["used"]) == (False, 20, 0)
+
+
+def test_every_authorised_gateway_is_told_in_the_order_of_addresses(world: RelayWorld) -> None:
+    (first,) = Gateways.decode(ask(world, "/gateways", b"").value).quotas
+    others = tuple(GatewayQuota(bytes([number]) * 20, 10 * number) for number in (0xFF, 1))
+    world.govern(Gateways(others))
+    told = Gateways.decode(ask(world, "/gateways", b"").value).quotas
+    assert told == tuple(sorted((first, *others), key=lambda item: item.address))
+    world.govern(Gateways((GatewayQuota(others[0].address, 0),)))
+    left = Gateways.decode(ask(world, "/gateways", b"").value).quotas
+    assert [item.address for item in left] == sorted([first.address, others[1].address])
 
 
 def test_state_proofs_lead_to_the_app_hash(world: RelayWorld) -> None:

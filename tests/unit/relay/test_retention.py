@@ -191,3 +191,20 @@ def test_quiet_chain_does_not_change_its_state(world: RelayWorld) -> None:
     for _ in range(3):
         world.run()
     assert world.application.info().last_block_app_hash == before
+
+
+def test_entry_that_waits_can_be_shown_after_those_before_it_are_gone(world: RelayWorld) -> None:
+    # The last entry before one that waits was dropped with its chain value, where the range has to begin, so that a
+    # request stayed undeliverable for ever: found by simulation seed 1.
+    source = world.hubs[10]
+    for _ in range(3):
+        source.send_free(20)
+    world.carry_from(source)
+    source.request(20)
+    world.carry_from(source, 1)
+    for _ in range(6):
+        world.run(seconds=RETENTION)
+    assert world.view.outbox_base(20) == 3
+    assert world.view.entry(20, 2) is None
+    shown = world.entries_toward(world.hubs[20], first=4)
+    assert shown.fold() == world.view.outbox_head(20)

@@ -122,6 +122,9 @@ def test_a_frozen_client_takes_back_the_values_that_were_kept(world: RelayWorld)
     [result] = world.submit(kept)
     assert result.code is Code.REFUSED
     world.govern(NewCheckpoint(10, hub.checkpoint(newest)))
+    [result] = world.submit(kept)
+    assert result.code is Code.REFUSED, "it was authenticated by the client that is over"
+    world.must(replace(kept, authentication=hub.head_proof(0, newest)))
     world.must(kept)
 
 

@@ -8,5 +8,5 @@ the chain. Whoever outgrows one machine or needs to survive faults runs CometBFT
 * ``store.py``: what survives a crash.
 * ``node.py``: the asyncio shell with clock, block interval and one RPC port for each validator key.
 * ``rpc.py``, ``rpc_methods.py``, ``rpc_json.py``: CometBFT's RPC.
-* ``faults.py``: misbehaviour on purpose, for tests.
+* ``faults.py`` and ``equivocation.py``: misbehaviour on purpose, for tests.
 """

@@ -47,8 +47,10 @@ from piebridge.cometbft.block import Block, max_data_bytes
 from piebridge.cometbft.commit import BlockId, BlockIdFlag, Commit, CommitSig
 from piebridge.cometbft.encoding import message_field
 from piebridge.cometbft.validator_set import ValidatorSet
-from piebridge.cometbft.verification import LightBlock, SignedHeader
+from piebridge.cometbft.verification import LightBlock, SignedHeader, verify_commit
 from piebridge.cometbft.vote import VoteType, vote_sign_bytes
+from piebridge.crypto.errors import VerificationError
+from piebridge.failpoints import reach
 
 QueryHandler = Callable[[QueryRequest], QueryResponse]
 """Answers ABCI Query for one validator."""
@@ -71,7 +73,7 @@ class EmbeddedEngine:
         home: Path | None = None,
         query_handlers: Sequence[QueryHandler] | None = None,
         mempool_limits: MempoolLimits | None = None,
-        fail_point: Callable[[str], None] = lambda name: None,
+        fail_point: Callable[[str], None] = reach,
     ) -> None:
         """Open the chain: InitChain at its first start, else the restart handshake.
 
@@ -83,7 +85,8 @@ class EmbeddedEngine:
             query_handlers: One for each key, in order: what validator i answers to ABCI Query. The application
                 answers for all where None.
             mempool_limits: Bounds of the mempool.
-            fail_point: Called with a name after every step that a crash could follow; tests raise from it.
+            fail_point: Called with a name of `failpoints.ENGINE` after every step that a crash could follow; tests
+                raise from it.
 
         Raises:
             HandshakeError: application, store and genesis do not belong together.
@@ -218,29 +221,72 @@ class EmbeddedEngine:
             listener(stored)
         return stored
 
-    def _make_block(self, now_ns: int) -> StoredBlock:
+    def replay_block(self, txs: Sequence[bytes], proposer_address: bytes, commit: Commit) -> StoredBlock:
+        """Execute and keep the next block as other validators decided it, for example on CometBFT.
+
+        Everything else that the block consists of, this engine makes itself, so the commit fits only if both engines
+        agree on every byte of the header, and with it on the results and the state of the block before.
+
+        Args:
+            txs: Transactions of the block, in order.
+            proposer_address: Who proposed it.
+            commit: Votes for it, as the next block names them (the block's time follows from those of the last one).
+
+        Raises:
+            VerificationError: the votes are not for this block, or not enough; nothing has changed.
+            ApplicationFaultError: the application refuses the block or broke a rule; the engine has halted.
+            EngineError: the engine has halted before.
+        """
         state = self._state
-        last_commit = Commit() if self._last is None else self._last.seen_commit
-        round_, proposer_address = self._proposer()
-        block = self._propose(last_commit, proposer_address)
-        response = self._finalize(block)
-        self._fail_point("after_finalize_block")
+        if state.validators.by_address(proposer_address) is None:
+            raise VerificationError(f"proposer of block {state.next_height} is no validator", actual=proposer_address)
+        block = state.make_block(txs, self._last_commit(), proposer_address)
         block_id = block.id()
-        commit = self.sign_commit(
-            block.header.height,
-            round_,
-            block_id,
-            state.validators,
-            earliest_ns=block.header.time_ns + _VOTE_TIME_STEP_NS,
-            now_ns=now_ns,
-            faults=self.faults,
-        )
-        next_state = state.after(block.header, block_id, response)
-        self._fail_point("before_save_block")
+        if commit.height != state.next_height or commit.block_id != block_id:
+            raise VerificationError(
+                f"the votes are not for block {state.next_height} as this engine makes it",
+                expected=block_id.hash,
+                actual=commit.block_id.hash,
+            )
+        verify_commit(state.chain_id, state.validators, commit)
+        with self._halt_on_error():
+            self._require_accepted(block)
+            stored = self._execute(block, block_id, lambda: commit)
+        for listener in self.on_block:
+            listener(stored)
+        return stored
+
+    def _make_block(self, now_ns: int) -> StoredBlock:
+        round_, proposer_address = self._proposer()
+        block = self._propose(self._last_commit(), proposer_address)
+        validators, block_id = self._state.validators, block.id()
+
+        def sign() -> Commit:
+            return self.sign_commit(
+                block.header.height,
+                round_,
+                block_id,
+                validators,
+                earliest_ns=block.header.time_ns + _VOTE_TIME_STEP_NS,
+                now_ns=now_ns,
+                faults=self.faults,
+            )
+
+        return self._execute(block, block_id, sign)
+
+    def _last_commit(self) -> Commit:
+        return Commit() if self._last is None else self._last.seen_commit
+
+    def _execute(self, block: Block, block_id: BlockId, votes: Callable[[], Commit]) -> StoredBlock:
+        response = self._finalize(block)
+        self._fail_point("engine.after_finalize_block")
+        commit = votes()
+        next_state = self._state.after(block.header, block_id, response)
+        self._fail_point("engine.before_save_block")
         stored = self.store.save_block(block, commit, response, next_state)
-        self._fail_point("after_save_block")
+        self._fail_point("engine.after_save_block")
         retain_height = self.application.commit().retain_height
-        self._fail_point("after_commit")
+        self._fail_point("engine.after_commit")
         self._state, self._last = next_state, stored
         if retain_height:
             self.store.prune(retain_height)
@@ -325,18 +371,21 @@ class EmbeddedEngine:
                 f"PrepareProposal {state.next_height} answered {size} bytes, {room} are allowed"
             )
         block = state.make_block(txs, last_commit, proposer_address)
+        self._require_accepted(block)
+        return block
+
+    def _require_accepted(self, block: Block) -> None:
         accepted = self.application.process_proposal(
             ProcessProposalRequest(
                 txs=block.txs,
                 hash=block.header.hash(),
                 height=block.header.height,
                 time_ns=block.header.time_ns,
-                proposer_address=proposer_address,
+                proposer_address=block.header.proposer_address,
             )
         )
         if not accepted:
-            raise ApplicationFaultError(f"ProcessProposal {block.header.height} rejects the application's own proposal")
-        return block
+            raise ApplicationFaultError(f"ProcessProposal {block.header.height} rejects a block that is to be decided")
 
     def _room_bytes(self) -> int:
         params, count = self._state.consensus_params, len(self._state.validators)
@@ -393,12 +442,12 @@ class EmbeddedEngine:
             raise HandshakeError(f"the engine's state is of height {state.last_height}, the last block {store_height}")
         if info.last_block_height == 0:
             response = self.application.init_chain(self.genesis.init_chain_request())
-            self._fail_point("after_init_chain")
+            self._fail_point("engine.after_init_chain")
             initial = EngineState.genesis(self.genesis, info.app_version, response)
             if state is None:
                 state = initial
                 self.store.save_genesis_state(state)
-                self._fail_point("after_save_genesis_state")
+                self._fail_point("engine.after_save_genesis_state")
             elif store_height == 0 and initial != state:
                 raise HandshakeError(
                     "InitChain answers otherwise than at the first start; the application or its version changed"
@@ -425,7 +474,7 @@ class EmbeddedEngine:
             stored = self.block(height)
             _check_app_hash(height, stored.response.app_hash, self._finalize(stored.block).app_hash)
             self.application.commit()
-            self._fail_point("after_replayed_commit")
+            self._fail_point("engine.after_replayed_commit")
 
     @contextmanager
     def _halt_on_error(self) -> Iterator[None]:

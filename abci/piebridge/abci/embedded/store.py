@@ -247,7 +247,7 @@ class EngineStore:
         except sqlite3.OperationalError as error:
             if "locked" in str(error):
                 raise EngineError(f"{self._where} is in use by another process; stop that one first") from error
-            raise EngineError(f"{self._where}: {error}") from error
+            raise EngineError(f"{self._where}: {error}; if the disk is full, make room, and start again") from error
         except sqlite3.DatabaseError as error:
             raise self._corrupt("the database", str(error)) from error
 

@@ -84,8 +84,9 @@ class CometBftRelayEndpoint:
         return (await self._any(lambda node: node.status())).time_ns // 1_000_000_000
 
     def wakes(self) -> AsyncIterator[None]:
-        """Yield at each new block of the first validator's node."""
-        return self._validators[0].wakes()
+        """Yield at each new block of one validator's node, of the next one when its connection ends."""
+        first, *others = self._validators
+        return first.wakes(others)
 
     # Queries
 

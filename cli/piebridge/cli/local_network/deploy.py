@@ -60,7 +60,7 @@ MAX_DELTA_SECONDS = 30 * 24 * 3600
 
 _KEY_EPOCH = 1
 _POLICY_EPOCH = 1
-_HUB_NONCE, _DOOR_NONCE, _TOKEN_NONCE, _RECORD_NOTARY_NONCE = range(4)
+_HUB_NONCE, _DOOR_NONCE, _TOKEN_NONCE, _RECORD_NOTARY_NONCE, _MESSAGE_BOARD_NONCE = range(5)
 _GAS_OF_HUB = 14_000_000
 _GAS_OF_APPLICATION = 4_000_000
 _GAS_OF_MESSAGE = 900_000
@@ -79,6 +79,8 @@ class Addresses:
     """20 bytes."""
     record_notary: bytes
     """20 bytes."""
+    message_board: bytes
+    """20 bytes."""
 
     @classmethod
     def of(cls, deployer: bytes) -> "Addresses":
@@ -88,6 +90,7 @@ class Addresses:
             contract_address(deployer, _DOOR_NONCE),
             contract_address(deployer, _TOKEN_NONCE),
             contract_address(deployer, _RECORD_NOTARY_NONCE),
+            contract_address(deployer, _MESSAGE_BOARD_NONCE),
         )
 
 
@@ -152,6 +155,7 @@ def deployment_calls(
             gas=_GAS_OF_APPLICATION,
         ),
         Call(load("RecordNotary").deployment_data(addresses.hub), gas=_GAS_OF_APPLICATION),
+        Call(load("MessageBoard").deployment_data(addresses.door), gas=_GAS_OF_APPLICATION),
     ]
     governor = Governor(keys.private(plan.governor), chain.registration, addresses.hub)
     messages = [

@@ -5,12 +5,13 @@ from collections.abc import Mapping, Sequence
 from eth_utils.address import to_checksum_address
 
 from piebridge.cli.local_network.deploy import Addresses
-from piebridge.cli.local_network.genesis import FIRST_EPOCH, finality_depth
+from piebridge.cli.local_network.genesis import FIRST_EPOCH
 from piebridge.cli.local_network.keys import NetworkKeys
 from piebridge.cli.local_network.plan import (
     DOMAIN,
     HOST,
     PASSWORD_FILE,
+    Engine,
     NetworkPlan,
     ParachainKind,
     ParachainPlan,
@@ -56,8 +57,10 @@ def describe(
         created_at=created_at,
         dev=True,
         domain=DomainEntry(DOMAIN, MAX_BODY_DEFAULT, f"0x{keys.group_key(plan.governor).hex()}", plan.governor.file),
-        chains=tuple(_chain(chain, addresses) for chain in plan.parachains),
-        relay_chains=tuple(_relay(relay, keys, *trusted_headers[relay.relay]) for relay in plan.relays),
+        chains=tuple(_chain(chain, addresses, plan.wishes.engine) for chain in plan.parachains),
+        relay_chains=tuple(
+            _relay(relay, keys, plan.wishes.engine, *trusted_headers[relay.relay]) for relay in plan.relays
+        ),
         notaries=tuple(
             NotaryEntry(
                 index=notary.index,
@@ -89,7 +92,7 @@ def describe(
     )
 
 
-def _chain(chain: ParachainPlan, addresses: Addresses) -> ChainEntry:
+def _chain(chain: ParachainPlan, addresses: Addresses, engine: Engine) -> ChainEntry:
     embedded = chain.kind is ParachainKind.EMBEDDED
     return ChainEntry(
         name=chain.name,
@@ -98,32 +101,38 @@ def _chain(chain: ParachainPlan, addresses: Addresses) -> ChainEntry:
         evm_chain_id=chain.evm_chain_id,
         rpc_url=chain.rpc_url,
         websocket_url=f"ws://{HOST}:{chain.rpc_port}",
-        cometbft_rpc_urls=(f"http://{HOST}:{chain.cometbft_port}",) if embedded else (),
+        cometbft_rpc_urls=chain.cometbft_urls,
         second_rpc_url=None if embedded else f"http://{HOST}:{chain.proxy_port}",
         verification="spv" if embedded else "notary",
-        finality_depth=finality_depth(chain),
+        finality_depth=chain.finality_depth,
         hub=to_checksum_address(addresses.hub),
         applications=(
             ApplicationEntry(DOOR, "erc7786-door", to_checksum_address(addresses.door)),
             ApplicationEntry(TOKEN, "token", to_checksum_address(addresses.token)),
             ApplicationEntry(RECORD_NOTARY, "record-notary", to_checksum_address(addresses.record_notary)),
         ),
-        log_file=_log(chain.name),
+        message_board=to_checksum_address(addresses.message_board),
+        log_file=_log(chain.nodes[0].name if chain.nodes else chain.name),
+        engine=engine.value if embedded else None,
+        rpc_urls=chain.rpc_urls,
     )
 
 
-def _relay(relay: RelayPlan, keys: NetworkKeys, trusted_height: int, trusted_hash: bytes) -> RelayChainEntry:
+def _relay(
+    relay: RelayPlan, keys: NetworkKeys, engine: Engine, trusted_height: int, trusted_hash: bytes
+) -> RelayChainEntry:
     return RelayChainEntry(
         id=relay.relay,
         chain_id=f"piebridge-{DOMAIN}-{relay.relay}",
-        engine="embedded",
+        engine=engine.value,
         validators=tuple(
             ValidatorEntry(
                 index=item.index,
                 consensus_address=f"0x{keys.address(item.consensus_key).hex()}",
                 endorsement_address=to_checksum_address(keys.address(item.endorsement_key)),
-                rpc_url=f"http://{HOST}:{item.rpc_port}",
+                rpc_url=item.rpc_url,
                 websocket_url=f"ws://{HOST}:{item.rpc_port}/websocket",
+                process=item.process,
             )
             for item in relay.validators
         ),
@@ -132,7 +141,7 @@ def _relay(relay: RelayPlan, keys: NetworkKeys, trusted_height: int, trusted_has
         k=relay.threshold,
         n=len(relay.validators),
         set_epoch=FIRST_EPOCH,
-        log_file=_log(relay.name),
+        log_file=_log(relay.validators[0].process),
     )
 
 

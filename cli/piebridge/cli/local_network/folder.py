@@ -1,6 +1,7 @@
 """The folder of a network: made, checked and emptied with care for what else may lie there."""
 
 import os
+import shlex
 import shutil
 import socket
 from collections.abc import Sequence
@@ -30,6 +31,8 @@ def prepare(directory: Path, *, replace_old: bool) -> None:
     """
     require_idle(directory)
     if is_network(directory):
+        if not replace_old and is_unfinished(directory):
+            raise ConfigurationError(hint_after_interruption(directory))
         if not replace_old:
             raise ConfigurationError(
                 f"{directory} holds a network that is down: go on with it by `piebridge network start`, start anew "
@@ -63,6 +66,21 @@ def is_network(directory: Path) -> bool:
     names = {entry.name for entry in directory.iterdir()} if directory.is_dir() else set()
     marks = {network_file.FILE_NAME, journal.FILE_NAME}
     return bool(names & marks) or (bool(names) and names <= {*_CONTENTS, *marks})
+
+
+def is_unfinished(directory: Path) -> bool:
+    """Tell whether a folder holds what is left of a start that did not come to its end, of which nothing runs."""
+    finished = (directory / network_file.FILE_NAME).exists()
+    return is_network(directory) and not finished and not journal.running_in(directory)
+
+
+def hint_after_interruption(directory: Path) -> str:
+    """Return what to do with what is left of a start that did not come to its end."""
+    option = f" --dir {shlex.quote(str(directory))}"
+    return (
+        f"{directory} holds logs and keys of a start that did not come to its end; nothing of it runs. Begin anew with "
+        f"`piebridge network up --replace{option}`, or delete it with `piebridge network down --delete{option}`"
+    )
 
 
 def delete(directory: Path) -> None:

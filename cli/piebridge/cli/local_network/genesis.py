@@ -30,8 +30,6 @@ TRUSTING_PERIOD_SECONDS = 14 * 24 * 3600
 """Age from which a header of a parachain is no longer trusted."""
 CLOCK_DRIFT_SECONDS = 10
 """How far a parachain's header may lie in the future."""
-FINALITY_DEPTH_ANVIL = 1
-"""Blocks above one that notaries sign. Anvil never reorganises by itself; 0 would leave the rule untested."""
 DEPTH_MAX = 16
 """Largest finality depth that a packet may demand."""
 GATEWAY_QUOTA = 10_000
@@ -57,12 +55,11 @@ def write_evm_genesis(chain: ParachainPlan, plan: NetworkPlan, keys: NetworkKeys
     from piebridge.evm_chain.genesis import GenesisAccount, evm_genesis
     from piebridge.evm_chain.node import evm_genesis_document
 
-    assert chain.validator_key is not None
     alloc = {address: GenesisAccount(balance=FUNDS_WEI) for address in funded(plan, keys)}
     document = evm_genesis_document(
         chain.cometbft_chain_id,
         time.time_ns(),
-        [ValidatorKey(keys.private(chain.validator_key)).public_key],
+        [ValidatorKey(keys.private(key)).public_key for key in chain.validator_keys],
         evm_genesis(chain.evm_chain_id, alloc),
     )
     _write_genesis(directory / chain.home, document.to_json())
@@ -128,11 +125,6 @@ def notary_set(plan: NetworkPlan, keys: NetworkKeys) -> NotarySet | None:
     return NotarySet(FIRST_EPOCH, plan.notary_threshold, tuple(keys.address(notary.key) for notary in plan.notaries))
 
 
-def finality_depth(chain: ParachainPlan) -> int:
-    """Return the finality depth of a parachain's registration; blocks of an embedded chain are final at once."""
-    return 0 if chain.kind is ParachainKind.EMBEDDED else FINALITY_DEPTH_ANVIL
-
-
 async def read_checkpoint(chain: ParachainPlan, rpc: CometBftRpc) -> CometBftCheckpoint:
     """Return the first header of an embedded parachain as a start for light clients."""
     header = (await rpc.signed_header(1)).header
@@ -158,7 +150,7 @@ def _registration(
         evm_chain_id=chain.evm_chain_id,
         client_kind=ClientKind.COMETBFT if embedded else ClientKind.NONE,
         method=Method.SPV if embedded else Method.NOTARY,
-        depth=finality_depth(chain),
+        depth=chain.finality_depth,
         depth_max=DEPTH_MAX,
         handler_gas_max=HANDLER_GAS_MAX,
         checkpoint=checkpoints[chain.registration] if embedded else None,

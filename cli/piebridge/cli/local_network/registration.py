@@ -4,14 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from piebridge.chains.jsonrpc import JsonRpcClient
-from piebridge.cli import passphrase
+from piebridge.cli import accounts
 from piebridge.cli.local_network.deploy import Governor, check_messages
-from piebridge.cli.network_file import AccountEntry, ChainEntry, NetworkFile
+from piebridge.cli.network_file import ChainEntry, NetworkFile
 from piebridge.cli.wallet import Call, Wallet
 from piebridge.contracts.loader import load
-from piebridge.crypto import keystore
 from piebridge.crypto.errors import ConfigurationError
-from piebridge.crypto.keystore import KeyPurpose
 from piebridge.protocol_stack.governor_hub_bodies import Protocols, RegisterApplication
 
 _HUB_WIDE = 0
@@ -38,19 +36,13 @@ async def register_application(
         ConfigurationError: the network has no local governor key, or there is no contract at an address.
         ChainError: a node does not answer, or the hub refuses the registration.
     """
-    if network.domain.governor_key_file is None:
-        raise ConfigurationError("this network is governed elsewhere: it has no local governor key to sign with")
-    carrier = network.accounts[0]
-    secret = _passphrase(directory, carrier)
-    governor_key = keystore.load(
-        directory / network.domain.governor_key_file, KeyPurpose.GOVERNOR, secret, dev=network.dev
-    )
-    carrier_key = keystore.load(directory / carrier.key_file, KeyPurpose.USER, secret, dev=network.dev)
+    signing_key = accounts.governor_key(network, directory)
+    carrier_key = accounts.account_key(network, directory, network.accounts[0])
     done = {}
     for name, address in addresses.items():
         chain = network.chain(name)
         body = RegisterApplication(application, address, protocols)
-        done[name] = await _register(chain, governor_key, carrier_key, body)
+        done[name] = await _register(chain, signing_key, carrier_key, body)
     return done
 
 
@@ -69,8 +61,3 @@ async def _register(chain: ChainEntry, governor_key: bytes, carrier_key: bytes, 
         receipts = await Wallet(client, carrier_key, chain.evm_chain_id).execute([message])
     check_messages(chain.name, receipts)
     return str(receipts[0]["transactionHash"])
-
-
-def _passphrase(directory: Path, account: AccountEntry) -> str:
-    file = directory / account.password_file if account.password_file else None
-    return passphrase.read(file, None, prompt="Passphrase of the network's keys")

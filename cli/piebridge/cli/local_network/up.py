@@ -10,10 +10,12 @@ from typing import TypeVar
 
 import aiohttp
 
+from piebridge.abci.cometbft.binary import find_cometbft
+from piebridge.abci.cometbft.config import node_id
 from piebridge.chains.cometbft_rpc import CometBftRpc
 from piebridge.chains.jsonrpc import JsonRpcClient
 from piebridge.cli import network_file, processes, serving
-from piebridge.cli.local_network import anvil, folder, genesis
+from piebridge.cli.local_network import anvil, folder, genesis, redis_server
 from piebridge.cli.local_network.deploy import Addresses, deploy
 from piebridge.cli.local_network.describe import describe
 from piebridge.cli.local_network.journal import Journal
@@ -21,10 +23,14 @@ from piebridge.cli.local_network.keys import NetworkKeys, make_keys
 from piebridge.cli.local_network.plan import (
     HOST,
     PASSWORD_FILE,
+    REDIS_NAME,
+    Engine,
+    KeyPlan,
     NetworkPlan,
     ParachainKind,
     ParachainPlan,
     RelayPlan,
+    ValidatorPlan,
     Wishes,
     make_plan,
 )
@@ -55,6 +61,8 @@ async def up(wishes: Wishes, directory: Path, progress: Progress, *, replace: bo
         ChainError: a chain does not do what it should.
     """
     plan = make_plan(wishes)
+    if wishes.engine is Engine.COMETBFT:
+        find_cometbft()
     folder.require_idle(directory)
     folder.probe_ports(plan)
     folder.prepare(directory, replace_old=replace)
@@ -63,6 +71,7 @@ async def up(wishes: Wishes, directory: Path, progress: Progress, *, replace: bo
         return await start.run()
     except BaseException:
         processes.stop(start.journal.entries)
+        (directory / network_file.FILE_NAME).unlink(missing_ok=True)  # it would promise a network that can go on
         raise
 
 
@@ -91,7 +100,8 @@ class _Start:
         network = describe(plan, self._keys, dict(trusted), self.journal.entries, self._created_at)
         network_file.save(network, self._directory)
         self._progress.done(
-            f"{len(plan.relays)} relay chain(s) with {plan.wishes.validators} validator keys each; hub and "
+            f"{len(plan.relays)} relay chain(s) with {plan.wishes.validators} validators each on engine "
+            f"{plan.wishes.engine}; hub and "
             "3 applications on every parachain, joined by governor messages"
         )
 
@@ -113,9 +123,19 @@ class _Start:
         if chain.kind is ParachainKind.ANVIL:
             await self._start_anvil(chain)
             return chain.registration, None
-        assert chain.validator_key is not None
         genesis.write_evm_genesis(chain, self._plan, self._keys, self._directory)
-        process = self._launch(
+        started = self._launch_evm_nodes(chain) if chain.nodes else [self._launch_evm_chain(chain)]
+        checkpoints = await asyncio.gather(
+            *(
+                self._at_rpc(process, url, lambda rpc: genesis.read_checkpoint(chain, rpc))
+                for process, url in zip(started, chain.cometbft_urls, strict=True)
+            )
+        )
+        return chain.registration, checkpoints[0]
+
+    def _launch_evm_chain(self, chain: ParachainPlan) -> ProcessEntry:
+        assert chain.validator_key is not None
+        return self._launch(
             chain.name,
             "parachain",
             [
@@ -128,12 +148,50 @@ class _Start:
                 *self._passphrase(),
             ],
         )
-        rpc = CometBftRpc(f"http://{HOST}:{chain.cometbft_port}")
+
+    def _launch_evm_nodes(self, chain: ParachainPlan) -> list[ProcessEntry]:
+        identities = [(node.p2p_key, node.p2p_port) for node in chain.nodes]
+        return [
+            self._launch(
+                node.name,
+                "parachain",
+                [
+                    *("chain", "run", "evm", "--dev", "--engine", "cometbft"),
+                    *("--home", str(self._directory / node.home)),
+                    *("--genesis", str(self._directory / chain.home / "config" / "genesis.json")),
+                    *("--validator-key", str(self._directory / node.consensus_key.file)),
+                    *("--rpc-port", str(node.cometbft_port)),
+                    *("--eth-port", str(node.eth_port)),
+                    *self._node_options(index, identities),
+                    *("--block-interval", str(PARACHAIN_BLOCK_INTERVAL_SECONDS)),
+                    *self._passphrase(),
+                ],
+            )
+            for index, node in enumerate(chain.nodes)
+        ]
+
+    def _node_options(self, index: int, identities: Sequence[tuple[KeyPlan, int]]) -> list[str]:
+        """Return the options of a CometBFT node for its place in a full mesh."""
+        key, port = identities[index]
+        options = ["--p2p-key", str(self._directory / key.file), "--p2p-port", str(port)]
+        for other, (peer_key, peer_port) in enumerate(identities):
+            if other != index:
+                options += ["--peer", f"{node_id(self._keys.private(peer_key))}@{HOST}:{peer_port}"]
+        return options
+
+    async def _at_rpc(self, process: ProcessEntry, url: str, ask: Callable[[CometBftRpc], Awaitable[_T]]) -> _T:
+        """Ask a node's CometBFT RPC until it answers and takes transactions."""
+        rpc = CometBftRpc(url)
+
+        async def once() -> _T:
+            if (await rpc.status()).catching_up:
+                raise TransientChainError(f"{url} still fetches blocks")
+            return await ask(rpc)
+
         try:
-            checkpoint = await self._ready(process, lambda: genesis.read_checkpoint(chain, rpc))
+            return await self._ready(process, once)
         finally:
             await rpc.close()
-        return chain.registration, checkpoint
 
     async def _start_anvil(self, chain: ParachainPlan) -> None:
         program = anvil.find_anvil()
@@ -164,25 +222,47 @@ class _Start:
             content = genesis.relay_genesis(relay, self._plan, self._keys, hub, checkpoints)
             document = genesis.write_relay_genesis(content, relay, self._directory)
             hashes[relay.relay] = genesis_hash(document)
-            self._launch(relay.name, "relay", self._relay_command(relay))
+            self._launch_relay(relay)
         return hashes
 
-    def _relay_command(self, relay: RelayPlan) -> list[str]:
-        command = ["chain", "run", "relay", "--dev", "--home", str(self._directory / relay.home)]
+    def _launch_relay(self, relay: RelayPlan) -> None:
+        if self._plan.wishes.engine is Engine.EMBEDDED:
+            command = ["chain", "run", "relay", "--dev", "--home", str(self._directory / relay.home)]
+            for item in relay.validators:
+                command += self._validator_options(item)
+            self._launch(relay.name, "relay", [*command, *self._relay_options()])
+            return
+        identities = [
+            (item.p2p_key, item.p2p_port)
+            for item in relay.validators
+            if item.p2p_key is not None and item.p2p_port is not None
+        ]
         for item in relay.validators:
-            command += ["--validator-key", str(self._directory / item.consensus_key.file)]
-            command += ["--endorsement-key", str(self._directory / item.endorsement_key.file)]
-            command += ["--rpc-port", str(item.rpc_port)]
-        return [*command, "--block-interval", str(RELAY_BLOCK_INTERVAL_SECONDS), *self._passphrase()]
+            command = ["chain", "run", "relay", "--dev", "--engine", "cometbft"]
+            command += ["--home", str(self._directory / relay.home_of(item))]
+            command += ["--genesis", str(self._directory / relay.home / "config" / "genesis.json")]
+            command += [*self._validator_options(item), *self._node_options(item.index, identities)]
+            self._launch(item.process, "relay", [*command, *self._relay_options()])
+
+    def _validator_options(self, validator: ValidatorPlan) -> list[str]:
+        return [
+            *("--validator-key", str(self._directory / validator.consensus_key.file)),
+            *("--endorsement-key", str(self._directory / validator.endorsement_key.file)),
+            *("--rpc-port", str(validator.rpc_port)),
+        ]
+
+    def _relay_options(self) -> list[str]:
+        return ["--block-interval", str(RELAY_BLOCK_INTERVAL_SECONDS), *self._passphrase()]
 
     async def _relay_ready(self, relay: RelayPlan) -> tuple[int, tuple[int, bytes]]:
-        """Return the relay id with height and hash of its first header."""
-        rpc = CometBftRpc(f"http://{HOST}:{relay.validators[0].rpc_port}")
-        try:
-            signed = await self._ready(self._process(relay.name), lambda: rpc.signed_header(1))
-        finally:
-            await rpc.close()
-        return relay.relay, (signed.header.height, signed.header.hash())
+        """Return the relay id with height and hash of its first header, once every validator has it."""
+        headers = await asyncio.gather(
+            *(
+                self._at_rpc(self._process(item.process), item.rpc_url, lambda rpc: rpc.signed_header(1))
+                for item in relay.validators
+            )
+        )
+        return relay.relay, (headers[0].header.height, headers[0].header.hash())
 
     # Gateways and notaries
 
@@ -194,11 +274,24 @@ class _Start:
             command += ["--key", str(self._directory / notary.key.file)]
             command += ["--data", str(self._directory / notary.data_directory), *self._passphrase()]
             urls.append((self._launch(notary.name, "notary", command), f"http://{HOST}:{notary.port}/health"))
+        await self._start_redis()
         for gateway in self._plan.gateways:
             command = ["gateway", "run", "--dev", "--network", file, "--name", gateway.name]
             command += ["--key", str(self._directory / gateway.key.file), *self._passphrase()]
+            if self._plan.broker_url is not None:
+                command += ["--broker", self._plan.broker_url, "--workers", str(self._plan.wishes.workers)]
             urls.append((self._launch(gateway.name, "gateway", command), f"http://{HOST}:{gateway.status_port}/health"))
         await asyncio.gather(*(self._ready(process, partial(_http_answers, url)) for process, url in urls))
+
+    async def _start_redis(self) -> None:
+        if self._plan.redis_port is None:
+            return
+        folder_of_redis = self._directory / REDIS_NAME
+        folder_of_redis.mkdir(exist_ok=True)
+        command = redis_server.redis_command(redis_server.find_redis_server(), self._plan.redis_port, folder_of_redis)
+        process = processes.start(REDIS_NAME, "broker", command, self._directory)
+        self.journal.add(process)
+        await self._ready(process, partial(_port_answers, self._plan.redis_port), redis_server.READY)
 
     # Processes
 
@@ -246,6 +339,15 @@ class _Start:
                     f"{words}"
                 )
             await asyncio.sleep(_POLL_SECONDS)
+
+
+async def _port_answers(port: int) -> None:
+    try:
+        _, writer = await asyncio.open_connection(HOST, port)
+    except OSError as error:
+        raise TransientChainError(f"port {port}: {error}") from error
+    writer.close()
+    await writer.wait_closed()
 
 
 async def _http_answers(url: str) -> None:

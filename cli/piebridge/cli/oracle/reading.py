@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from piebridge.cli.oracle import decoding, slots
 from piebridge.cli.oracle.decoding import MalformedError, SentPacket, keccak, tag, topic
@@ -110,25 +110,55 @@ def read_ledgers(
         def everywhere(work: Callable[[_T], None], items: Sequence[_T]) -> None:
             list(pool.map(work, items))
 
-        readings = [
-            _Reading(
-                chain,
-                reader,
-                cut,
-                later,
-                ChainLedger(
-                    chain.name, chain.registration, cut=cut, boards={bytes.fromhex(item[2:]) for item in chain.boards}
-                ),
-                {domain << 32 | relay: [] for domain, relay in outboxes},
-            )
-            for chain, reader, cut, later in zip(chains, readers, cuts.first, cuts.second, strict=True)
-        ]
-        everywhere(_read_logs, readings)
-        packets = [packet for reading in readings for packet in reading.ledger.sent]
-        everywhere(partial(_read_hub, packets=packets), readings)
-        everywhere(_read_token, readings)
-        everywhere(_read_records, readings)
+        return read_through(readers, chains, outboxes, cuts, everywhere)
+
+
+def read_through(
+    readers: Sequence[ChainReader],
+    chains: Sequence[ChainAddresses],
+    outboxes: Sequence[tuple[int, int]],
+    cuts: Cuts,
+    everywhere: "Everywhere",
+) -> list[ChainLedger]:
+    """Read all parachains of a network through given readers.
+
+    Args:
+        readers: one of each chain.
+        chains: the parachains.
+        outboxes: domain and relay chain of every outbox that a hub may have; relay 0 is the free one.
+        cuts: blocks as of which they are read.
+        everywhere: does one piece of work for every chain, side by side or in turn.
+
+    Raises:
+        ChainError: a node does not answer, or refuses.
+    """
+    readings = [
+        _Reading(
+            chain,
+            reader,
+            cut,
+            later,
+            ChainLedger(
+                chain.name, chain.registration, cut=cut, boards={bytes.fromhex(item[2:]) for item in chain.boards}
+            ),
+            {domain << 32 | relay: [] for domain, relay in outboxes},
+        )
+        for chain, reader, cut, later in zip(chains, readers, cuts.first, cuts.second, strict=True)
+    ]
+    everywhere(_read_logs, readings)
+    packets = [packet for reading in readings for packet in reading.ledger.sent]
+    everywhere(partial(_read_hub, packets=packets), readings)
+    everywhere(_read_token, readings)
+    everywhere(_read_records, readings)
     return [reading.ledger for reading in readings]
+
+
+class Everywhere(Protocol):
+    """Does one piece of work for every item."""
+
+    def __call__(self, work: Callable[[_T], None], items: Sequence[_T]) -> None:
+        """Do it, and return when all of it is done."""
+        ...
 
 
 # --- Logs -------------------------------------------------------------------------------------------------------------
@@ -161,6 +191,8 @@ def _read_hub_log(reading: _Reading, log: Log) -> None:
         return
     entry = int.from_bytes(log.topics[1], "big")
     outbox = entry >> 64
+    if outbox > _U64:
+        raise MalformedError(f"no outbox has the name {outbox:#x}")
     content = log.data
     if event == decoding.PACKET_SENT:
         packet = decoding.decode_packet(content, log.block_number)

@@ -12,6 +12,7 @@ from itertools import count
 from piebridge.gateway.forwarder.model import (
     Authenticated,
     Checked,
+    Defer,
     Effect,
     Event,
     Failed,
@@ -35,7 +36,6 @@ class PacketForwarder:
         self._paths: dict[PathKey, Path] = {}
         self._ids = count(1)
         self._owners: dict[int, Path] = {}
-        self._submissions: list[Effect] = []
         self._finished: list[tuple[PathKey, Item]] = []
 
     def receive(self, event: Event, now: float) -> None:
@@ -46,6 +46,9 @@ class PacketForwarder:
         if isinstance(event, Recheck):
             self._path(event.path).recheck()
             return
+        if isinstance(event, Defer):
+            self._path(event.path).defer(event)
+            return
         path = self._owners.pop(event.effect_id, None)
         if path is None:
             return  # late or doubled
@@ -53,10 +56,7 @@ class PacketForwarder:
             path.checked(event, now)
             self._collect_finished(path, now)
         elif isinstance(event, Authenticated):
-            submit = path.authenticated(event, now, next(self._ids))
-            if submit is not None:
-                self._owners[submit.id] = path
-                self._submissions.append(submit)
+            path.authenticated(event, now)
         elif isinstance(event, Submitted):
             if path.submitted(event, now):
                 self._recheck_after(path)
@@ -65,7 +65,7 @@ class PacketForwarder:
 
     def effects(self, now: float) -> list[Effect]:
         """Return what is to be done now. Each effect is returned once."""
-        wanted, self._submissions = self._submissions, []
+        wanted: list[Effect] = []
         for path in self._paths.values():
             for effect in path.effects(now, self._ids):
                 self._owners[effect.id] = path

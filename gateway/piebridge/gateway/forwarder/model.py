@@ -62,6 +62,12 @@ class Item:
     """Unix seconds from which it may be carried without its body; 0 never."""
     eligible_after_seconds: float = 0.0
     """How long others have the first go: another gateway, or another relay chain."""
+    in_order: bool = False
+    """Whether it is of no use before those with smaller numbers: a packet of an ordered lane."""
+    lane: bytes = b""
+    """Lane of the packet that it is about, empty where it is about none; only ever compared."""
+    sequence: int = 0
+    """Place of that packet in its lane: the higher, the younger."""
 
 
 class Delivery(Enum):
@@ -105,6 +111,9 @@ class Authenticate:
     """Last entry that is wanted."""
     kept_allowed: bool
     """HUB_TO_RELAY: whether a value that the relay chain has kept may serve, which needs no proof."""
+    forms: tuple[tuple[int, int], ...] = ()
+    """Number and form of each entry that will be carried if the evidence covers them all: whoever gets the evidence may
+    prepare the batch in one go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,12 +154,23 @@ class Recheck:
 
 
 @dataclass(frozen=True, slots=True)
+class Defer:
+    """Others are at work on the path: its items are left to them for some time longer."""
+
+    path: PathKey
+    until: float
+    """Unix seconds before which no item is carried ..."""
+    patience_seconds: float
+    """... that was observed within this time; older ones are not deferred."""
+
+
+@dataclass(frozen=True, slots=True)
 class Checked:
     """Answer to :class:`Check`."""
 
     effect_id: int
     states: tuple[tuple[int, Delivery], ...]
-    """Number and state; a number that is missing is asked again."""
+    """Number and state; a number that is missing waits until everything is looked at again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,4 +202,4 @@ class Failed:
     """Whether doing the same again is useless: reverted, refused. Otherwise it was an outage."""
 
 
-Event: TypeAlias = ItemsObserved | Recheck | Checked | Authenticated | Submitted | Failed
+Event: TypeAlias = ItemsObserved | Recheck | Defer | Checked | Authenticated | Submitted | Failed

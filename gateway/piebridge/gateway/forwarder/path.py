@@ -9,13 +9,16 @@ waiting                 chain state says that nothing can be done now; checked a
 (done)                  chain state says that the far end has it; forgotten here
 ======================  ==========================================================================================
 
-At most one check and one batch are under way at a time. A batch is *authenticating*, then *submitting*; whatever its
-end, its items go back to unchecked, so what happened is never concluded from our own deeds. An answer that belongs to
-no effect under way (late, doubled) is ignored.
+At most one check and a few batches are under way at a time. A batch is *authenticating*, then *submitting*; batches are
+submitted in the order in which they were begun, since ordered lanes suffer otherwise. Whatever a batch's end, its items
+go back to unchecked, so what happened is never concluded from our own deeds. An answer that belongs to no effect under
+way (late, doubled) is ignored.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from heapq import nlargest, nsmallest
+from itertools import zip_longest
 
 from piebridge.gateway.forwarder.model import (
     FORM_FULL,
@@ -24,6 +27,7 @@ from piebridge.gateway.forwarder.model import (
     Authenticated,
     Check,
     Checked,
+    Defer,
     Delivery,
     Effect,
     Failed,
@@ -36,6 +40,12 @@ from piebridge.gateway.forwarder.model import (
 )
 from piebridge.gateway.forwarder.settings import ForwarderSettings
 from piebridge.gateway.retry import retry_delays
+
+_EXPRESS_DIVISOR = 4
+"""A batch of the newest items is that much smaller than others: it is soon under way, and soon there is another."""
+
+_EXPRESS_MAX = 2
+"""Such batches under way: while one waits for its block, the next is filled."""
 
 _AUTHENTICATED_FLOWS = (Flow.HUB_TO_RELAY, Flow.RELAY_TO_HUB)
 
@@ -55,17 +65,23 @@ class _Known:
     """Pauses after failures that were this item's own."""
     reason: str = ""
     """Why it is still here, as far as known."""
+    needs_body: bool = False
+    """Whether the far end has skipped it although it has expired by our clock: by the clock there it has not."""
 
 
 @dataclass(slots=True)
 class _Batch:
-    """The batch under way."""
+    """A batch under way."""
 
     effect_id: int
     deadline: float
     numbers: tuple[int, ...]
     submitting: bool
     kept_allowed: bool
+    authenticated: tuple[int, bytes] | None = None
+    """Last entry and evidence, while it waits for the batches before it."""
+    express: bool = False
+    """Whether it is one of the youngest items, which wait for nothing."""
 
 
 @dataclass(slots=True)
@@ -104,8 +120,17 @@ class Path:
         self._settings = settings
         self._limits = settings.limits_of(key.flow)
         self._items: dict[int, _Known] = {}
+        # Which items are in which state, so that a long queue does not cost a walk for each event; those in a batch
+        # are in neither set.
+        self._unchecked: set[int] = set()
+        self._pending: set[int] = set()
+        self._busy: set[int] = set()
+        self._ready_now: list[_Known] | None = None
+        """Pending items by number; None after a change."""
+        self._flush: tuple[int, float] | None = None
+        """Size of a full batch, and when these items are worth one; None after a change."""
         self._check: _OpenCheck | None = None
-        self._batch: _Batch | None = None
+        self._batches: dict[int, _Batch] = {}
         self._items_max = self._limits.items_max
         self._kept_allowed = True
         self._delays = self._new_delays()
@@ -121,21 +146,26 @@ class Path:
         for item in event.items:
             if item.number not in self._items:
                 self._items[item.number] = _Known(item, now, now + item.eligible_after_seconds)
+                self._unchecked.add(item.number)
+
+    def defer(self, event: Defer) -> None:
+        """Leave items to others for longer, but for those in the batch under way and those that are too old."""
+        for number, known in self._items.items():
+            if number not in self._busy:
+                until = min(event.until, known.observed_at + event.patience_seconds)
+                known.eligible_at = max(known.eligible_at, until)
 
     def recheck(self) -> None:
         """Have everything that is not in a batch checked again."""
-        busy = self._batch.numbers if self._batch else ()
         for number, known in self._items.items():
-            if number not in busy and known.state is not Delivery.PENDING:
-                known.state = None
+            if known.state is Delivery.WAITING and number not in self._busy:
+                self._enter(number, known, None)
 
     def recheck_all(self) -> None:
         """Have pending items checked again too: another gateway may have carried them."""
-        self.recheck()
-        busy = self._batch.numbers if self._batch else ()
         for number, known in self._items.items():
-            if number not in busy:
-                known.state = None
+            if number not in self._busy:
+                self._enter(number, known, None)
 
     def checked(self, event: Checked, now: float) -> None:
         """Take over what chain state says."""
@@ -148,29 +178,38 @@ class Path:
                 continue
             if state is Delivery.DONE:
                 self._finished.append(known.item)
-                del self._items[number]
+                self._forget(number)
             else:
-                known.state = state
                 known.checked_at = asked_at
                 if state is Delivery.WAITING:
                     known.reason = ""  # nobody has refused it; it has only to become final
+                self._enter(number, known, state)
+        for number in asked - {number for number, _ in event.states}:
+            # Nobody knows, and asking again at once would be asking without end.
+            known = self._items.get(number)
+            if known is not None:
+                known.checked_at = asked_at
+                self._enter(number, known, Delivery.WAITING)
         self._next_recheck = now + self._settings.recheck_seconds
 
-    def authenticated(self, event: Authenticated, now: float, effect_id: int) -> Submit | None:
-        """Take evidence; return the batch to be submitted, or None if nothing is covered by it."""
-        batch = self._batch
-        if batch is None or batch.submitting or batch.effect_id != event.effect_id:
-            return None
-        numbers = tuple(number for number in batch.numbers if number <= event.last and number in self._items)
-        if not numbers:
-            self._end_batch(now, failure=f"only up to entry {event.last} can be authenticated yet")
-            return None
-        return self._submit(numbers, event.last, event.evidence, now, effect_id)
+    def authenticated(self, event: Authenticated, now: float) -> None:
+        """Take evidence; the batch is submitted when those before it are, or ends if it covers nothing."""
+        batch = self._batches.get(event.effect_id)
+        if batch is None or batch.submitting:
+            return
+        covered = tuple(number for number in batch.numbers if number <= event.last and number in self._items)
+        if not covered:
+            self._end_batch(batch, now, failure=f"only up to entry {event.last} can be authenticated yet")
+            return
+        for number in batch.numbers:
+            if number not in covered:
+                self._release(number, Delivery.PENDING)
+        batch.numbers, batch.authenticated = covered, (event.last, event.evidence)
 
     def submitted(self, event: Submitted, now: float) -> bool:
-        """Take note that a batch is in a block; return whether it was the one under way."""
-        batch = self._batch
-        if batch is None or not batch.submitting or batch.effect_id != event.effect_id:
+        """Take note that a batch is in a block; return whether it was under way."""
+        batch = self._batches.get(event.effect_id)
+        if batch is None or not batch.submitting:
             return False
         self._last_failure = ""
         self._delays = self._new_delays()
@@ -178,8 +217,10 @@ class Path:
         self._kept_allowed = True
         for number in batch.numbers:  # if chain state still says pending afterwards, the batch did not help this item
             if number in self._items:
-                self._postpone(self._items[number], now, "the far end skipped it")
-        self._end_batch(now)
+                known = self._items[number]
+                known.needs_body |= self._has_expired(known.item, now)
+                self._postpone(known, now, "the far end skipped it")
+        self._end_batch(batch, now)
         return True
 
     def failed(self, event: Failed, now: float) -> None:
@@ -188,33 +229,31 @@ class Path:
             self._check = None
             self._back_off(now, event.reason)
             return
-        batch = self._batch
-        if batch is None or batch.effect_id != event.effect_id:
+        batch = self._batches.get(event.effect_id)
+        if batch is None:
             return
         if event.permanent and batch.submitting:
             self._split(batch, now, event.reason)
-        self._end_batch(now, failure=event.reason)
+        self._end_batch(batch, now, failure=event.reason)
 
     # Output
 
     def effects(self, now: float, next_id: Iterator[int]) -> list[Effect]:
         """Return what is to be done now; each is returned once."""
-        wanted: list[Effect] = []
+        wanted: list[Effect] = self._submissions(now, next_id)
         if now < self._not_before:
             return wanted
-        if self._batch is None and self._flush_at_is_past(now):
+        if self._has_room and self._flush_at_is_past(now):
             self._forget_stale_answers(now)
-        if self._check is None:
-            unchecked = sorted(self._unchecked())[: self._settings.check_items_max]
-            if unchecked:
-                check = Check(next(next_id), self.key, tuple(unchecked))
-                deadline = now + self._settings.effect_timeout_seconds
-                self._check = _OpenCheck(check.id, now, deadline, check.numbers)
-                wanted.append(check)
-        if self._batch is None:
-            numbers = self._next_batch(now)
-            if numbers:
-                wanted.append(self._start_batch(numbers, now, next(next_id)))
+        if self._check is None and self._unchecked:
+            numbers = tuple(nsmallest(self._settings.check_items_max, self._unchecked))
+            check = Check(next(next_id), self.key, numbers)
+            self._check = _OpenCheck(check.id, now, now + self._settings.effect_timeout_seconds, numbers)
+            wanted.append(check)
+        if numbers := self._express_batch(now):
+            wanted.append(self._start_batch(numbers, now, next(next_id), express=True))
+        while self._has_room and (numbers := self._next_batch(now)):
+            wanted.append(self._start_batch(numbers, now, next(next_id)))
         return wanted
 
     def take_finished(self) -> list[Item]:
@@ -224,16 +263,14 @@ class Path:
 
     def next_timeout(self) -> float | None:
         """Return when :meth:`handle_timeout` or :meth:`effects` has something to do without any event."""
-        times = []
+        times = [batch.deadline for batch in self._batches.values()]
         if self._check is not None:
             times.append(self._check.deadline)
-        if self._batch is not None:
-            times.append(self._batch.deadline)
-        elif (flush_at := self._flush_at()) is not None:
-            times.append(max(flush_at, self._not_before))
-        if self._check is None and any(True for _ in self._unchecked()):
+        elif self._unchecked:
             times.append(self._not_before)
-        if any(known.state is not None for known in self._items.values()):
+        if self._has_room and (flush_at := self._flush_at()) is not None:
+            times.append(max(flush_at, self._not_before))
+        if len(self._items) > len(self._unchecked):
             times.append(max(self._next_recheck, self._not_before))
         return min(times) if times else None
 
@@ -241,8 +278,8 @@ class Path:
         """Give up effects that were not answered, and look again at what waits."""
         if self._check is not None and self._check.deadline <= now:
             self._check = None
-        if self._batch is not None and self._batch.deadline <= now:
-            self._end_batch(now, failure="no answer; taken for lost")
+        for batch in [batch for batch in self._batches.values() if batch.deadline <= now]:
+            self._end_batch(batch, now, failure="no answer; taken for lost")
         if self._next_recheck <= now:
             self._next_recheck = now + self._settings.recheck_seconds
             self.recheck_all()
@@ -262,24 +299,59 @@ class Path:
 
     # Internal
 
-    def _unchecked(self) -> Iterator[int]:
-        busy = self._batch.numbers if self._batch else ()
-        return (number for number, known in self._items.items() if known.state is None and number not in busy)
+    @property
+    def _free_places(self) -> int:
+        return self._limits.batches_max - sum(not batch.express for batch in self._batches.values())
+
+    @property
+    def _has_room(self) -> bool:
+        return self._free_places > 0
+
+    def _enter(self, number: int, known: _Known, state: Delivery | None) -> None:
+        """Put an item that is in no batch into a state."""
+        known.state = state
+        self._unchecked.discard(number)
+        self._pending.discard(number)
+        if number in self._busy:
+            return
+        if state is None:
+            self._unchecked.add(number)
+        elif state is Delivery.PENDING:
+            self._pending.add(number)
+        self._ready_now = None
+
+    def _release(self, number: int, state: Delivery | None = None) -> None:
+        """Take an item out of its batch; unless it was never sent, chain state must tell where it stands."""
+        self._busy.discard(number)
+        if number in self._items:
+            self._enter(number, self._items[number], state)
+
+    def _forget(self, number: int) -> None:
+        del self._items[number]
+        self._unchecked.discard(number)
+        self._pending.discard(number)
+        self._ready_now = None
 
     def _ready(self) -> list[_Known]:
-        return sorted(
-            (known for known in self._items.values() if known.state is Delivery.PENDING),
-            key=lambda known: known.item.number,
-        )
+        if self._ready_now is None:
+            self._ready_now = [self._items[number] for number in sorted(self._pending)]
+            self._flush = None
+        return self._ready_now
 
     def _flush_at(self) -> float | None:
         """Return when the pending items are worth a batch; None without any."""
-        times = sorted(known.eligible_at for known in self._ready())
-        if not times:
+        ready = self._ready()
+        if not ready:
             return None
-        if len(times) >= self._items_max:  # full as soon as so many are eligible
-            return min(times[self._items_max - 1], times[0] + self._limits.age_seconds)
-        return times[0] + self._limits.age_seconds
+        if self._flush is None or self._flush[0] != self._items_max:
+            self._flush = self._items_max, self._flush_time(ready)
+        return self._flush[1]
+
+    def _flush_time(self, ready: list[_Known]) -> float:
+        if len(ready) >= self._items_max:  # full as soon as so many are eligible
+            times = nsmallest(self._items_max, (known.eligible_at for known in ready))
+            return min(times[-1], times[0] + self._limits.age_seconds)
+        return min(known.eligible_at for known in ready) + self._limits.age_seconds
 
     def _flush_at_is_past(self, now: float) -> bool:
         flush_at = self._flush_at()
@@ -287,54 +359,104 @@ class Path:
 
     def _forget_stale_answers(self, now: float) -> None:
         """Drop answers from before an item's turn: others, to whom it was left, may have carried it since."""
-        for known in self._ready():
+        for known in list(self._ready()):
             if known.checked_at < known.eligible_at <= now:
-                known.state = None
+                self._enter(known.item.number, known, None)
 
     def _next_batch(self, now: float) -> tuple[int, ...]:
         """Choose the items of the next batch, in order of their numbers; empty while it is better to wait."""
         eligible = [known for known in self._ready() if known.eligible_at <= now]
-        chosen: list[int] = []
-        size = gas = 0
-        full = False
-        for known in eligible:
-            size += known.item.size_bytes
-            gas += known.item.gas
-            if chosen and (size > self._limits.bytes_max or gas > self._limits.gas_max):
-                full = True
-                break
-            chosen.append(known.item.number)
-            if len(chosen) >= self._items_max:
-                full = True
-                break
+        chosen, full = self._fill(eligible)
         oldest = min((known.eligible_at for known in eligible), default=now)
         due = oldest + self._limits.age_seconds <= now
         return tuple(chosen) if full or due else ()
 
-    def _start_batch(self, numbers: tuple[int, ...], now: float, effect_id: int) -> Effect:
+    def _fill(self, candidates: Iterable[_Known]) -> tuple[list[int], bool]:
+        """Take candidates while they fit; return their numbers, and whether the batch is full."""
+        chosen: list[int] = []
+        size = gas = 0
+        for known in candidates:
+            size += known.item.size_bytes
+            gas += known.item.gas
+            if chosen and (size > self._limits.bytes_max or gas > self._limits.gas_max):
+                return chosen, True
+            chosen.append(known.item.number)
+            if len(chosen) >= self._items_max:
+                return chosen, True
+        return chosen, False
+
+    def _express_batch(self, now: float) -> tuple[int, ...]:
+        """Choose the youngest items while there are more than fit: live traffic shall not wait behind a backlog.
+
+        None of an ordered lane, which are of use in their order alone; of other lanes in turn, so that none of them
+        waits for another.
+        """
+        under_way = sum(batch.express for batch in self._batches.values())
+        if self._limits.batches_max == 1 or under_way >= _EXPRESS_MAX:
+            return ()
+        eligible = [known for known in self._ready() if known.eligible_at <= now]
+        if len(eligible) <= self._items_max * self._free_places:
+            return ()
+        lanes: dict[bytes, list[_Known]] = {}
+        for known in eligible:
+            if not known.item.in_order:
+                lanes.setdefault(known.item.lane, []).append(known)
+        count = max(1, self._items_max // _EXPRESS_DIVISOR)
+        youngest = [nlargest(count, lane, key=lambda known: known.item.sequence) for lane in lanes.values()]
+        in_turn = [known for turn in zip_longest(*youngest) for known in turn if known is not None]
+        chosen, _ = self._fill(in_turn[:count])
+        return tuple(sorted(chosen))
+
+    def _start_batch(self, numbers: tuple[int, ...], now: float, effect_id: int, *, express: bool = False) -> Effect:
+        self._busy.update(numbers)
+        self._pending.difference_update(numbers)
+        self._ready_now = None
+        deadline = now + self._settings.effect_timeout_seconds
+        batch = _Batch(effect_id, deadline, numbers, submitting=False, kept_allowed=self._kept_allowed)
+        batch.express = express
+        self._batches[effect_id] = batch
         if self.key.flow not in _AUTHENTICATED_FLOWS:
-            return self._submit(numbers, numbers[-1], b"", now, effect_id)
-        deadline = now + self._settings.effect_timeout_seconds
-        self._batch = _Batch(effect_id, deadline, numbers, submitting=False, kept_allowed=self._kept_allowed)
-        return Authenticate(effect_id, self.key, numbers[-1], self._kept_allowed)
+            return self._submit(batch, numbers[-1], b"", now, effect_id)
+        return Authenticate(effect_id, self.key, numbers[-1], self._kept_allowed, self._forms(numbers, now))
 
-    def _submit(self, numbers: tuple[int, ...], last: int, evidence: bytes, now: float, effect_id: int) -> Submit:
-        kept_allowed = self._batch.kept_allowed if self._batch else True
-        deadline = now + self._settings.effect_timeout_seconds
-        self._batch = _Batch(effect_id, deadline, numbers, submitting=True, kept_allowed=kept_allowed)
-        forms = tuple((number, self._form(self._items[number].item, now)) for number in numbers)
-        return Submit(effect_id, self.key, numbers[0], last, forms, evidence)
+    def _submissions(self, now: float, next_id: Iterator[int]) -> list[Effect]:
+        """Return the batches that are authenticated and have none before them that is not submitted."""
+        released: list[Effect] = []
+        is_held = False
+        for batch in list(self._batches.values()):
+            if batch.submitting:
+                continue
+            if batch.authenticated is None:
+                is_held |= not batch.express
+            elif batch.express or not is_held:
+                last, evidence = batch.authenticated
+                released.append(self._submit(batch, last, evidence, now, next(next_id)))
+        return released
 
-    def _form(self, item: Item, now: float) -> int:
-        expired = item.expiry and now >= item.expiry + self._settings.expiry_margin_seconds
-        return FORM_WITHOUT_BODY if expired else FORM_FULL
+    def _submit(self, batch: _Batch, last: int, evidence: bytes, now: float, effect_id: int) -> Submit:
+        # Under its new id it keeps its place: those before it are submitted, and those behind it come again in order.
+        behind = [other for other in self._batches.values() if other is not batch and not other.submitting]
+        for other in (batch, *behind):
+            del self._batches[other.effect_id]
+        batch.effect_id, batch.submitting, batch.authenticated = effect_id, True, None
+        batch.deadline = now + self._settings.effect_timeout_seconds
+        for other in (batch, *behind):
+            self._batches[other.effect_id] = other
+        return Submit(effect_id, self.key, batch.numbers[0], last, self._forms(batch.numbers, now), evidence)
 
-    def _end_batch(self, now: float, failure: str = "") -> None:
-        batch, self._batch = self._batch, None
-        assert batch is not None, "a batch that is not under way cannot end"
+    def _forms(self, numbers: tuple[int, ...], now: float) -> tuple[tuple[int, int], ...]:
+        return tuple((number, self._form(self._items[number], now)) for number in numbers)
+
+    def _form(self, known: _Known, now: float) -> int:
+        return FORM_WITHOUT_BODY if self._has_expired(known.item, now) and not known.needs_body else FORM_FULL
+
+    def _has_expired(self, item: Item, now: float) -> bool:
+        return item.expiry != 0 and now >= item.expiry + self._settings.expiry_margin_seconds
+
+    def _end_batch(self, batch: _Batch, now: float, failure: str = "") -> None:
+        del self._batches[batch.effect_id]
         for number in batch.numbers:
-            if number in self._items:
-                self._items[number].state = None
+            self._release(number)
         if failure:
             self._back_off(now, failure)
 

@@ -17,6 +17,9 @@ class BatchLimits:
     """Gas of the carried items."""
     age_seconds: float
     """How long the oldest item waits for company."""
+    batches_max: int = 1
+    """Batches under way at a time: more than one lets a chain's next block be filled while the last is being made, and
+    has one more, small one carry the youngest items past a backlog."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +27,13 @@ class ForwarderSettings:
     """All settings of the forwarder; times in seconds."""
 
     limits: tuple[tuple[Flow, BatchLimits], ...] = (
-        (Flow.HUB_TO_RELAY, BatchLimits(200, 300_000, 1 << 62, 0.05)),
-        (Flow.RELAY_TO_HUB, BatchLimits(100, 100_000, 25_000_000, 0.05)),
+        (Flow.HUB_TO_RELAY, BatchLimits(1_000, 500_000, 1 << 62, 0.0, batches_max=3)),
+        (Flow.RELAY_TO_HUB, BatchLimits(100, 100_000, 25_000_000, 0.0, batches_max=3)),
         (Flow.SETTLE, BatchLimits(20, 100_000, 1 << 62, 0.0)),
         (Flow.ACKNOWLEDGE, BatchLimits(1_000, 1 << 30, 1 << 62, 15.0)),
     )
     """One entry for each flow."""
-    check_items_max: int = 500
+    check_items_max: int = 2_000
     """Items asked about in one check."""
     effect_timeout_seconds: float = 90.0
     """An effect that is not answered within this is taken for lost; longer than any deadline of the shell."""

@@ -22,9 +22,9 @@ BODY_CODECS: Final[ProtocolRegistry[HeaderRules[ApplicationHeader, TransportHead
 APPLICATIONS: Final = ProtocolRegistry(
     Layer.APPLICATION,
     [
-        Application(DOOR, "door", NONE, MappingProxyType({MESSAGE: DoorMessage})),
+        Application(DOOR, "erc7786-door", NONE, MappingProxyType({MESSAGE: DoorMessage})),
         Application(TOKEN, "token", ATP, MappingProxyType({TRANSFER: TokenTransfer})),
-        Application(RECORD_NOTARY, "record_notary", FORWARD, MappingProxyType({NOTARISE: Notarisation})),
+        Application(RECORD_NOTARY, "record-notary", FORWARD, MappingProxyType({NOTARISE: Notarisation})),
     ],
 )
 """The standard applications, by their ids in the local network."""

@@ -8,6 +8,7 @@ before that: any other start, number, height, content or order folds to another 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import cached_property
 from typing import ClassVar, Final, TypeAlias
 
 from piebridge.crypto.hash import keccak256
@@ -304,9 +305,12 @@ Entry: TypeAlias = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class OutboxRange:
-    """Entries ``first .. last`` of an outbox, a claim until :meth:`fold` gives an authenticated value."""
+    """Entries ``first .. last`` of an outbox, a claim until :meth:`fold` gives an authenticated value.
+
+    Immutable, so it is folded once, however often it is asked for the result.
+    """
 
     maker: Maker
     """Whose outbox it is."""
@@ -324,10 +328,15 @@ class OutboxRange:
 
     def fold(self) -> OutboxHead:
         """Return number and value of the last entry, as they follow from the range."""
-        head = OutboxHead(self.first - 1, self.start)
-        for head in self.heads():  # noqa: B007 - the last one is wanted
-            pass
-        return head
+        return self._folded
+
+    @cached_property
+    def _folded(self) -> OutboxHead:
+        value, number = self.start, self.first
+        for entry in self.entries:
+            value = fold_entry(value, number, entry.height, entry.message_id(self.maker))
+            number += 1
+        return OutboxHead(number - 1, value)
 
     def heads(self) -> Iterator[OutboxHead]:
         """Go through the heads after each entry."""

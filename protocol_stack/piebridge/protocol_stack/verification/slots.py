@@ -21,11 +21,18 @@ class AuthenticatedSlots:
     """Their values, 32 bytes each; zero where nothing is stored."""
 
 
-def require_equal(first: AuthenticatedSlots, second: AuthenticatedSlots) -> None:
+def require_agreement(first: AuthenticatedSlots, second: AuthenticatedSlots) -> None:
     """Check that two methods proved the same slots to hold the same values (method 3, both).
+
+    Their blocks may differ, for the one may have gone on further; a block that both name must be one block.
 
     Raises:
         VerificationError: they differ.
     """
     if (first.slots, first.values) != (second.slots, second.values):
         raise VerificationError("SPV and notaries do not prove the same slots and values")
+    blocks = [(item.block_hash, item.block_time_seconds) for item in (first, second)]
+    if first.block_number == second.block_number and blocks[0] != blocks[1]:
+        raise VerificationError(
+            f"SPV and notaries know two blocks {first.block_number}", expected=blocks[0][0], actual=blocks[1][0]
+        )

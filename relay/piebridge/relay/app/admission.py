@@ -4,15 +4,14 @@ The same checks run when a transaction enters the mempool and when a block execu
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import IntEnum
 from types import MappingProxyType
 
 from piebridge.crypto.errors import ProtocolError
-from piebridge.crypto.hash import keccak256
-from piebridge.protocol_stack.relay_messages import VALIDITY_HEIGHTS_MAX, RelayTransaction, TransactionKind
+from piebridge.protocol_stack.relay_messages import VALIDITY_HEIGHTS_MAX, TransactionKind
 from piebridge.relay.app import keys, quotas
 from piebridge.relay.app.store import View
+from piebridge.relay.app.transaction_cache import KnownTransaction, TransactionCache
 
 CODESPACE = "piebridge"
 """Namespace of the codes."""
@@ -51,24 +50,18 @@ class NotAdmittedError(ProtocolError):
         """Result code."""
 
 
-@dataclass(frozen=True, slots=True)
-class Admitted:
-    """A transaction that may be executed."""
-
-    transaction: RelayTransaction
-    """The container; its body is not decoded yet."""
-    sender: bytes
-    """Address whose key signed, 20 bytes."""
-    replay_id: bytes
-    """Hash of what it signed and of who it is, 32 bytes: remembered against replays. With the sender in it nobody can
-    use up a gateway's transaction by signing a copy of it and having that executed first, where it fails."""
-
-
-def admit(view: View, tx: bytes, height: int, waiting: Mapping[bytes, int] = MappingProxyType({})) -> Admitted:
+def admit(
+    view: View,
+    cache: TransactionCache,
+    tx: bytes,
+    height: int,
+    waiting: Mapping[bytes, int] = MappingProxyType({}),
+) -> KnownTransaction:
     """Check everything but the content of a transaction.
 
     Args:
         view: the state.
+        cache: what follows from the bytes of transactions; it never changes an answer.
         tx: the transaction's bytes.
         height: height at which it is or would be executed.
         waiting: transactions by account that wait for execution, besides what was used.
@@ -78,9 +71,10 @@ def admit(view: View, tx: bytes, height: int, waiting: Mapping[bytes, int] = Map
     """
     relay = view.relay
     try:
-        transaction = RelayTransaction.decode(tx)
+        known = cache.get(tx)
     except ProtocolError as error:
         raise NotAdmittedError(Code.DECODE, str(error)) from error
+    transaction = known.transaction
     if (transaction.domain, transaction.relay) != (relay.domain, relay.relay):
         raise NotAdmittedError(
             Code.WRONG_CHAIN, f"transaction is for relay chain {transaction.relay} of domain {transaction.domain}"
@@ -92,11 +86,10 @@ def admit(view: View, tx: bytes, height: int, waiting: Mapping[bytes, int] = Map
             f"0 to {VALIDITY_HEIGHTS_MAX} heights ahead",
         )
     try:
-        sender = transaction.sender()
+        sender = known.sender
     except ProtocolError as error:
         raise NotAdmittedError(Code.SIGNATURE, str(error)) from error
-    replay_id = keccak256(transaction.digest + sender)
-    if view.get(keys.replay(transaction.valid_until, replay_id)) is not None:
+    if view.get(keys.replay(transaction.valid_until, known.replay_id)) is not None:
         raise NotAdmittedError(Code.REPLAY, "transaction was executed before")
     if transaction.kind is not TransactionKind.GOVERNOR:
         limit, used = quotas.limit(view, sender), quotas.used(view, sender, height)
@@ -104,4 +97,34 @@ def admit(view: View, tx: bytes, height: int, waiting: Mapping[bytes, int] = Map
             raise NotAdmittedError(
                 Code.QUOTA, f"0x{sender.hex()} has used {used} of {limit} transactions of this window"
             )
-    return Admitted(transaction, sender, replay_id)
+    return known
+
+
+class ProposalRule:
+    """What may stand in one proposed block: a function of the block's transactions, its height and committed state.
+
+    Whatever it refuses could be executed without cost for its sender, so a proposer must not be able to fill blocks
+    with it: other chains' transactions, expired, repeated, unsigned or undecodable ones, and more of a sender than its
+    quota has room for at the lowest price. What fails in execution is paid for and may stand.
+    """
+
+    def __init__(self, view: View, cache: TransactionCache, height: int) -> None:
+        """Begin a block of this height on committed state."""
+        self._view, self._cache, self._height = view, cache, height
+        self._counted: dict[bytes, int] = {}
+        self._taken: set[bytes] = set()
+
+    def accepts(self, tx: bytes) -> bool:
+        """Tell whether a transaction may stand behind those that were accepted before it, and count it if so."""
+        try:
+            known = admit(self._view, self._cache, tx, self._height, self._counted)
+            _ = known.body
+        except ProtocolError:
+            return False
+        if known.replay_id in self._taken:
+            return False
+        self._taken.add(known.replay_id)
+        if known.transaction.kind is not TransactionKind.GOVERNOR:
+            account = quotas.account(self._view, known.sender)
+            self._counted[account] = self._counted.get(account, 0) + quotas.VALID_COST
+        return True

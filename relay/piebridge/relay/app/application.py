@@ -14,6 +14,8 @@ from piebridge.abci.messages import (
     InfoResponse,
     InitChainRequest,
     InitChainResponse,
+    PrepareProposalRequest,
+    ProcessProposalRequest,
     QueryRequest,
     QueryResponse,
     ValidatorUpdate,
@@ -23,14 +25,16 @@ from piebridge.crypto.errors import ConfigurationError, ProtocolError
 from piebridge.protocol_stack.relay_genesis import RelayGenesis
 from piebridge.protocol_stack.relay_messages import INVALID_COST, VALIDITY_HEIGHTS_MAX, TransactionKind
 from piebridge.relay.app import genesis, keys, quotas, retention
-from piebridge.relay.app.admission import CODESPACE, Admitted, Code, NotAdmittedError, admit
+from piebridge.relay.app.admission import CODESPACE, Code, NotAdmittedError, ProposalRule, admit
 from piebridge.relay.app.context import NANOSECONDS_PER_SECOND, Context, Events, Outgoing, RefusedError
 from piebridge.relay.app.handlers import HANDLERS
 from piebridge.relay.app.handlers.governor import is_in_force
 from piebridge.relay.app.outbox import make_entries
 from piebridge.relay.app.queries import answer
+from piebridge.relay.app.retention import Remembered
 from piebridge.relay.app.state import Backend, Overlay, Reader, RelayState
 from piebridge.relay.app.store import Store, View
+from piebridge.relay.app.transaction_cache import KnownTransaction, TransactionCache
 
 APP_VERSION = 1
 """Protocol version of the application; a change of rules that nodes must share is a new one."""
@@ -55,6 +59,8 @@ class RelayApplication(Application):
         self._version = version
         self._genesis: Overlay | None = None
         self._waiting: dict[bytes, int] = {}
+        self._cache = TransactionCache()
+        self._executed: tuple[bytes, ...] = ()
 
     def info(self) -> InfoResponse:
         """Tell height and hash of the last commit."""
@@ -88,28 +94,39 @@ class RelayApplication(Application):
         if not view.is_initialised:
             return CheckTxResponse(Code.REFUSED, "the chain has not started", codespace=CODESPACE)
         try:
-            admitted = admit(view, tx, height, self._waiting)
-            if admitted.transaction.kind is TransactionKind.GOVERNOR:
-                self._check_governor(admitted, height)
+            known = admit(view, self._cache, tx, height, self._waiting)
+            if known.transaction.kind is TransactionKind.GOVERNOR:
+                self._check_governor(known, height)
                 return CheckTxResponse(Code.OK)
             if kind is CheckTxKind.NEW:
-                admitted.transaction.decode_body()
+                _ = known.body
         except NotAdmittedError as error:
             return CheckTxResponse(error.code, str(error), codespace=CODESPACE)
         except ProtocolError as error:
             code = Code.REFUSED if isinstance(error, RefusedError) else Code.INVALID
             return CheckTxResponse(code, str(error), codespace=CODESPACE)
-        account = quotas.account(view, admitted.sender)
+        account = quotas.account(view, known.sender)
         self._waiting[account] = self._waiting.get(account, 0) + 1
         return CheckTxResponse(Code.OK)
 
+    def prepare_proposal(self, request: PrepareProposalRequest) -> tuple[bytes, ...]:
+        """Choose the transactions of a block: in order, while they fit, and only what may stand in one."""
+        rule = ProposalRule(View(self._base), self._cache, request.height)
+        return tuple(tx for tx in super().prepare_proposal(request) if rule.accepts(tx))
+
+    def process_proposal(self, request: ProcessProposalRequest) -> bool:
+        """Refuse a block with a transaction that no sender pays for; see :class:`ProposalRule`."""
+        rule = ProposalRule(View(self._base), self._cache, request.height)
+        return all(rule.accepts(tx) for tx in request.txs)
+
     def finalize_block(self, request: FinalizeBlockRequest) -> FinalizeBlockResponse:
         """Execute a block in memory."""
-        block = _Block(self._base, request)
+        block = _Block(self._base, self._cache, request)
         results = tuple(block.deliver(tx) for tx in request.txs)
         events = block.finish()
         changes = {**(self._genesis.changes if self._genesis is not None else {}), **block.overlay.changes}
         app_hash = self.state.stage(request.height, changes)
+        self._executed = request.txs
         return FinalizeBlockResponse(results, app_hash, block.validator_updates(), events=_events(events))
 
     def commit(self) -> CommitResponse:
@@ -117,6 +134,9 @@ class RelayApplication(Application):
         self.state.commit()
         self._genesis = None
         self._waiting.clear()
+        for tx in self._executed:
+            self._cache.forget(tx)
+        self._executed = ()
         return CommitResponse()
 
     def query(self, request: QueryRequest) -> QueryResponse:
@@ -127,11 +147,11 @@ class RelayApplication(Application):
     def _base(self) -> Reader:
         return self.state if self._genesis is None else self._genesis
 
-    def _check_governor(self, admitted: Admitted, height: int) -> None:
+    def _check_governor(self, known: KnownTransaction, height: int) -> None:
         handler = HANDLERS[TransactionKind.GOVERNOR]
         # Its checks read no time, so any will do.
         ctx = Context(Overlay(self._base), height, 0)
-        if is_in_force(ctx.relay, handler.validate(ctx, admitted.transaction.decode_body())):
+        if is_in_force(ctx.relay, handler.validate(ctx, known.body)):
             # In a block it does nothing; here it would be a ticket for anybody to fill blocks with, free of any quota.
             raise RefusedError("governor message has had its effect already")
 
@@ -139,12 +159,14 @@ class RelayApplication(Application):
 class _Block:
     """A block in execution."""
 
-    def __init__(self, base: Reader, request: FinalizeBlockRequest) -> None:
+    def __init__(self, base: Reader, cache: TransactionCache, request: FinalizeBlockRequest) -> None:
+        self._cache = cache
         self.overlay = Overlay(base)
         self._store = Store(self.overlay)
         self._old_keys = _consensus_keys(self._store)
         self._height, self._time_ns = request.height, request.time_ns
         self._outgoing: list[Outgoing] = []
+        self._remembered = list[Remembered]()
         self._digests = b""
         self._forget_replays()
         retention.sweep(self._store, self._time_seconds)
@@ -152,32 +174,34 @@ class _Block:
     def deliver(self, tx: bytes) -> ExecTxResult:
         """Execute one transaction; a failed one changes nothing but quota and replay protection."""
         try:
-            admitted = admit(self._store, tx, self._height)
+            known = admit(self._store, self._cache, tx, self._height)
         except NotAdmittedError as error:
             return ExecTxResult(error.code, log=str(error), codespace=CODESPACE)
         ctx = Context(self.overlay.child(), self._height, self._time_ns)
-        kind = admitted.transaction.kind
+        kind = known.transaction.kind
         try:
-            message = admitted.transaction.decode_body()
+            message = known.body
             handler = HANDLERS[kind]
             news, events = handler.execute(ctx, message, handler.validate(ctx, message))
         except RefusedError as error:
-            return self._failed(admitted, Code.REFUSED, quotas.VALID_COST, error)
+            return self._failed(known, Code.REFUSED, quotas.VALID_COST, error)
         except ProtocolError as error:
-            return self._failed(admitted, Code.INVALID, INVALID_COST, error)
+            return self._failed(known, Code.INVALID, INVALID_COST, error)
         self.overlay.absorb(ctx.overlay)
         self._outgoing.extend(ctx.outgoing)
+        self._remembered.extend(ctx.remembered)
         if kind is not TransactionKind.GOVERNOR:
-            quotas.charge(self._store, admitted.sender, self._height, quotas.VALID_COST)
-        self._remember(admitted)
+            quotas.charge(self._store, known.sender, self._height, quotas.VALID_COST)
+        self._remember(known)
         return ExecTxResult(Code.OK, data=news.to_bytes(4, "big"), events=_events(events))
 
     def finish(self) -> Events:
         """Make the outbox entries of the block and write its replay protection."""
-        events = make_entries(self._store, self._outgoing, self._height, self._time_seconds)
+        made = make_entries(self._store, self._outgoing, self._height, self._time_seconds)
+        retention.remember(self._store, self._time_seconds, [*self._remembered, *made.remembered])
         if self._digests:
             self._store.set(keys.replay_block(self._height), self._digests)
-        return events
+        return made.events
 
     def validator_updates(self) -> tuple[ValidatorUpdate, ...]:
         """Return how the consensus set changed: each key at most once, whatever number of messages changed it."""
@@ -190,16 +214,16 @@ class _Block:
     def _time_seconds(self) -> int:
         return self._time_ns // NANOSECONDS_PER_SECOND
 
-    def _failed(self, admitted: Admitted, code: Code, cost: int, error: ProtocolError) -> ExecTxResult:
+    def _failed(self, known: KnownTransaction, code: Code, cost: int, error: ProtocolError) -> ExecTxResult:
         # It is remembered all the same: nobody shall burn a gateway's quota with its own failed transaction.
-        quotas.charge(self._store, admitted.sender, self._height, cost)
-        self._remember(admitted)
+        quotas.charge(self._store, known.sender, self._height, cost)
+        self._remember(known)
         return ExecTxResult(code, log=str(error), codespace=CODESPACE)
 
-    def _remember(self, admitted: Admitted) -> None:
-        valid_until = admitted.transaction.valid_until
-        self._store.set(keys.replay(valid_until, admitted.replay_id), b"\x01")
-        self._digests += valid_until.to_bytes(8, "big") + admitted.replay_id
+    def _remember(self, known: KnownTransaction) -> None:
+        valid_until = known.transaction.valid_until
+        self._store.set(keys.replay(valid_until, known.replay_id), b"\x01")
+        self._digests += valid_until.to_bytes(8, "big") + known.replay_id
 
     def _forget_replays(self) -> None:
         """Forget the transactions of the block behind which none of them can be valid any more."""

@@ -9,6 +9,7 @@ from piebridge.protocol_stack import verdicts
 from piebridge.protocol_stack.identifiers import RegistrationNumber
 from piebridge.protocol_stack.transport.outbox import Form
 from piebridge.relay.app.records import RelayRecord
+from piebridge.relay.app.retention import Remembered
 from piebridge.relay.app.state import Overlay
 from piebridge.relay.app.store import Store
 
@@ -95,6 +96,8 @@ class Context:
     """Time of the block, nanoseconds since the Unix epoch: the only clock there is."""
     outgoing: list[Outgoing] = field(default_factory=list)
     """What goes into outboxes at the end of the block, in order."""
+    remembered: list[Remembered] = field(default_factory=list)
+    """What retention is to look at some day, in order."""
 
     @property
     def store(self) -> Store:
@@ -109,6 +112,7 @@ class Context:
         """Take over the results of an attempt."""
         self.overlay.absorb(attempt.overlay)
         self.outgoing.extend(attempt.outgoing)
+        self.remembered.extend(attempt.remembered)
 
     @property
     def time_seconds(self) -> int:

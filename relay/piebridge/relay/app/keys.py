@@ -87,19 +87,19 @@ def report(registration: int, kind: int, relay: int) -> bytes:
     return STATE_PREFIX + b"report/" + u32(registration) + u8(kind) + u32(relay)
 
 
+def report_count(registration: int) -> bytes:
+    """Number of reports of a hub that are kept."""
+    return STATE_PREFIX + b"reports/" + u32(registration)
+
+
 def outbox(destination: int) -> bytes:
     """Number of the oldest entry of an outbox that is kept."""
     return STATE_PREFIX + b"outbox/" + u32(destination)
 
 
 def entry(destination: int, number: int) -> bytes:
-    """An outbox entry: height, time, id and chain value."""
+    """An outbox entry: height, time, id and chain value, and its message until that is acknowledged."""
     return STATE_PREFIX + b"entry/" + u32(destination) + u64(number)
-
-
-def message(destination: int, number: int) -> bytes:
-    """Message of an outbox entry that is not acknowledged yet."""
-    return STATE_PREFIX + b"message/" + u32(destination) + u64(number)
 
 
 def gateway(address: bytes) -> bytes:

@@ -5,11 +5,10 @@ and receipts in the order in which the block made them. Hubs are taken in the or
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from piebridge.protocol_stack.transport.outbox import Form, OutboxHead, open_relay_outbox
 from piebridge.protocol_stack.verdicts import VERDICTS_MAX, VerdictList
-from piebridge.relay.app import retention
 from piebridge.relay.app.context import (
     Events,
     Outgoing,
@@ -21,6 +20,7 @@ from piebridge.relay.app.context import (
     event,
 )
 from piebridge.relay.app.records import EntryRecord, MessageRecord
+from piebridge.relay.app.retention import Remembered, own_entries
 from piebridge.relay.app.store import Store
 
 
@@ -31,19 +31,34 @@ def open_outbox(store: Store, destination: int) -> None:
         store.set_outbox_head(destination, OutboxHead(0, open_relay_outbox(relay.domain, relay.relay, destination)))
 
 
-def make_entries(store: Store, outgoing: Sequence[Outgoing], height: int, time_seconds: int) -> Events:
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What the end of a block made."""
+
+    events: Events
+    """One for each outbox that got something."""
+    remembered: Sequence[Remembered]
+    """The entries, for retention."""
+
+
+def make_entries(store: Store, outgoing: Sequence[Outgoing], height: int, time_seconds: int) -> Made:
     """Turn what a block brought forth into entries."""
     events: list[RelayEvent] = []
-    for destination in sorted({item.destination for item in outgoing}):
+    remembered: list[Remembered] = []
+    by_destination: dict[int, list[Outgoing]] = {}
+    for item in outgoing:
+        by_destination.setdefault(item.destination, []).append(item)
+    for destination, mine in sorted(by_destination.items()):
         writer = _Writer(store, destination, height, time_seconds)
-        mine = [item for item in outgoing if item.destination == destination]
         writer.write_verdicts([item for item in mine if isinstance(item, OutgoingOriginVerdict)])
         writer.write_verdicts([item for item in mine if isinstance(item, OutgoingParticipantVerdict)])
         for item in mine:
             if isinstance(item, OutgoingMessage):
                 writer.write_message(item)
-        events.extend(writer.close())
-    return events
+        first, last = writer.close()
+        events.append(event("outbox_entries", destination=destination, first=first, last=last))
+        remembered += own_entries(destination, last - first + 1)
+    return Made(events, remembered)
 
 
 class _Writer:
@@ -55,7 +70,7 @@ class _Writer:
         self._store, self._destination = store, destination
         self._height, self._time_seconds = height, time_seconds
         self._head = head
-        self._events: list[RelayEvent] = []
+        self._first = head.number + 1
 
     def write_verdicts(self, verdicts: Sequence[OutgoingVerdict]) -> None:
         """Write verdicts of one form."""
@@ -77,10 +92,10 @@ class _Writer:
             # A dishonest destination may prove a packet's end in the very block that records it: nobody needs it then.
             self._store.set_message(self._destination, number, None)
 
-    def close(self) -> Events:
-        """Write the head."""
+    def close(self) -> tuple[int, int]:
+        """Write the head; return the numbers of the first and the last new entry."""
         self._store.set_outbox_head(self._destination, self._head)
-        return self._events
+        return self._first, self._head.number
 
     def _note_verdict(self, verdict: OutgoingVerdict, number: int) -> None:
         if isinstance(verdict, OutgoingOriginVerdict):
@@ -95,13 +110,9 @@ class _Writer:
     def _append(self, form: Form, content: bytes, message_id: bytes, remaining: int) -> int:
         self._head = self._head.append(self._height, message_id)
         number, value = self._head.number, self._head.value
-        entry = EntryRecord(self._height, self._time_seconds, message_id, value)
+        message = MessageRecord(remaining, form, content)
+        entry = EntryRecord(self._height, self._time_seconds, message_id, value, message)
         self._store.set_entry(self._destination, number, entry)
-        self._store.set_message(self._destination, number, MessageRecord(remaining, form, content))
-        retention.remember_entry(self._store, self._time_seconds, self._destination)
-        self._events.append(
-            event("outbox_entry", destination=self._destination, number=number, form=form.name, message_id=message_id)
-        )
         return number
 
 

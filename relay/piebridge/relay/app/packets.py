@@ -15,9 +15,10 @@ from piebridge.protocol_stack.packet import packet_id
 from piebridge.protocol_stack.transaction.atp import Input
 from piebridge.protocol_stack.transport.outbox import Form, HeaderEntry, PacketEntry
 from piebridge.protocol_stack.verification.base import Method
-from piebridge.relay.app import retention, transactions
-from piebridge.relay.app.context import Context, Events, OutgoingMessage, event
+from piebridge.relay.app import transactions
+from piebridge.relay.app.context import Context, Events, OutgoingMessage, RelayEvent
 from piebridge.relay.app.records import ChainRecord, PacketRecord
+from piebridge.relay.app.retention import recorded_packet
 from piebridge.relay.app.store import View
 
 
@@ -30,9 +31,15 @@ class Decision(Enum):
     CARRY = "carried"
     LATE = "aborted, late"
     REFUSE = "aborted, refused"
+    ENDED = "noted, for it reached its end at its destination before it came here"
+    """Another relay chain of the domain carried it: the destination's word for the ordered lane is past it."""
     REPEAT = "entombed, its nonce was given out before"
     """Only a dishonest hub does so. The first request decides the transaction; this one must never execute, and its
     ordered lane must go on."""
+
+
+SKIPPED = frozenset({Decision.FOREIGN, Decision.DUPLICATE, Decision.WAIT})
+"""What leaves the state as it is; the entry may come again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,21 +77,17 @@ class Origin:
 
 
 def open_packet(ctx: Context, origin: Origin, packet: ProvenPacket) -> tuple[Decision, Events]:
-    """Open a packet entry: decide what becomes of it, and do so."""
+    """Open a packet entry: decide what becomes of it, and do so. Events tell of transactions alone: queries tell the
+    rest, and an event for each packet costs more than its verification."""
     decision = decide(ctx.store, ctx.time_seconds, origin, packet)
-    if decision in (Decision.FOREIGN, Decision.DUPLICATE, Decision.WAIT):
-        return decision, [event("entry_skipped", packet_id=packet.packet_id, reason=decision.value)]
-    _record(ctx, packet, is_carried=decision is Decision.CARRY)
+    if decision in SKIPPED:
+        return decision, ()
     header = packet.header
-    events = [
-        event(
-            "packet_recorded",
-            packet_id=packet.packet_id,
-            lane=header.lane.encode(),
-            sequence=header.transport.sequence,
-            decision=decision.value,
-        )
-    ]
+    if decision is Decision.ENDED:  # a message that nobody would ever acknowledge is not made
+        ctx.store.set_recorded(header.lane, header.transport.sequence)
+        return decision, ()
+    _record(ctx, packet, is_carried=decision is Decision.CARRY)
+    events: list[RelayEvent] = []
     if decision is Decision.REPEAT:
         transactions.entomb(ctx, packet.packet_id, header)
     elif header.transaction.kind == KIND_REQUEST:
@@ -133,6 +136,8 @@ def _decide_request(view: View, time_seconds: int, origin: Origin, packet: Prove
 
 def _decide_free(view: View, time_seconds: int, origin: Origin, packet: ProvenPacket) -> Decision:
     relay, header = view.relay, packet.header
+    if header.transport.ordered and header.transport.sequence <= view.passed(header.lane):
+        return Decision.ENDED
     if (
         packet.body is None
         or len(packet.body) > relay.body_bytes_max
@@ -180,7 +185,7 @@ def _record(ctx: Context, packet: ProvenPacket, *, is_carried: bool) -> None:
     store.set_recorded(header.lane, sequence)
     store.set_packet_at(header.lane, sequence, packet.packet_id)
     store.set_packet(packet.packet_id, PacketRecord(packet.header.encode(), packet.body_hash, ctx.height, is_carried))
-    retention.remember_packet(store, ctx.time_seconds, packet.packet_id)
+    ctx.remembered.append(recorded_packet(packet.packet_id))
 
 
 def _carry(ctx: Context, packet: ProvenPacket) -> None:

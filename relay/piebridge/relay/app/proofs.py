@@ -19,11 +19,11 @@ from piebridge.protocol_stack.identifiers import RegistrationNumber
 from piebridge.protocol_stack.notary_statement import NotarySet
 from piebridge.protocol_stack.verification.base import Method
 from piebridge.protocol_stack.verification.notary import verify_statement
-from piebridge.protocol_stack.verification.slots import AuthenticatedSlots, require_equal
+from piebridge.protocol_stack.verification.slots import AuthenticatedSlots, require_agreement
 from piebridge.protocol_stack.verification.spv import verify_slots
 from piebridge.relay.app.context import RefusedError
-from piebridge.relay.app.records import ChainRecord, Progress
-from piebridge.relay.app.store import View
+from piebridge.relay.app.records import ChainRecord, KeptValue, Progress
+from piebridge.relay.app.store import Store, View
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def verify(view: View, chain: ChainRecord, authentication: Authentication) -> Pr
         case BothAuthentication():
             slots = _verify_spv(view, chain, authentication.spv)
             stated = _verify_notary(view, chain, authentication.notary)
-            require_equal(slots, stated)
+            require_agreement(slots, stated)
             progress = replace(progress, notary_block=max(progress.notary_block, stated.block_number))
             # The two may stand at different blocks. What is concluded from a block's time or number must hold for both,
             # or one method alone would decide that a packet expired or that a registration was still open.
@@ -96,16 +96,37 @@ def depth(chain: ChainRecord, progress: Progress, height_on_source: int) -> int:
     return by_notaries if chain.method == Method.NOTARY else min(by_spv, by_notaries)
 
 
-def check_kept(view: View, chain: ChainRecord, block_number: int) -> None:
+def check_kept(view: View, chain: ChainRecord, progress: Progress, kept: KeptValue) -> None:
     """Check that a value that was authenticated before still counts.
 
     Raises:
-        RefusedError: the registration was closed at a lower block since, or its light client was frozen: what that
-            client has authenticated may be one of the two histories.
+        RefusedError: the registration was closed at a lower block since, or its light client was frozen or started
+            afresh, or its notaries were replaced: what they have authenticated may be one of two histories.
     """
     if chain.method != Method.NOTARY:
         _trusted_client(view, chain)
-    _check_closing(chain, block_number)
+    if kept.trust_epoch != progress.trust_epoch:
+        raise RefusedError(
+            "the value was authenticated by a light client or notaries that were replaced since: prove it",
+            expected=progress.trust_epoch,
+            actual=kept.trust_epoch,
+        )
+    _check_closing(chain, kept.block_number)
+
+
+def restart_trust(store: Store, registration: int, *, spv: bool) -> None:
+    """Forget how far a chain was said to have gone on, when its light client is started afresh or its notaries change.
+
+    Whoever had broken the one before could have named a block of any number: every depth would be met for ever.
+
+    Args:
+        store: the state.
+        registration: the chain.
+        spv: True for the light client, False for the notaries.
+    """
+    progress = store.progress(registration)
+    after = replace(progress, spv_block=0) if spv else replace(progress, notary_block=0)
+    store.set_progress(registration, replace(after, trust_epoch=progress.trust_epoch + 1))
 
 
 def _trusted_client(view: View, chain: ChainRecord) -> None:

@@ -10,11 +10,15 @@ from piebridge.crypto.errors import ProtocolError
 from piebridge.crypto.simple_map import VALUE_OPERATOR_TYPE
 from piebridge.protocol_stack.codec import ADDRESS_LENGTH, HASH_LENGTH, Reader, fixed, u8, u64
 from piebridge.protocol_stack.governor_hub_bodies import RelayLifeCycle
+from piebridge.protocol_stack.governor_relay_bodies import GatewayQuota, Gateways
 from piebridge.protocol_stack.relay_queries import (
     ANSWER_BYTES_MAX,
+    GATEWAYS_PATH,
     CursorQuery,
     OutboxEntriesQuery,
+    ReceiptCodesQuery,
     RecordedQuery,
+    RecordedWordsQuery,
     RegistrationQuery,
 )
 from piebridge.protocol_stack.stack import STACK
@@ -49,11 +53,15 @@ def answer(state: RelayState, request: QueryRequest) -> QueryResponse:
         return refusal("the chain has no block yet", 0)
     if request.path in _STORES:
         return _answer_from_store(state, request)
+    if request.path == GATEWAYS_PATH and request.height in (0, state.height):
+        return _gateways(state, request.data, state.height)
     if request.height not in (0, state.height):
         return refusal(f"only the newest committed height {state.height} is served", state.height)
     handler = _HANDLERS.get(request.path)
     if handler is None:
-        return refusal(f"unknown path {request.path!r}; known are {', '.join(sorted((*_HANDLERS, *_STORES)))}", 0)
+        return refusal(
+            f"unknown path {request.path!r}; known are {', '.join(sorted((*_HANDLERS, *_STORES, GATEWAYS_PATH)))}", 0
+        )
     try:
         return QueryResponse(CODE_OK, value=handler(View(state), request.data), height=state.height)
     except ProtocolError as error:
@@ -115,7 +123,7 @@ def value_before(view: View, destination: int, number: int) -> bytes:
 def _entry(view: View, destination: int, number: int) -> Entry:
     record = view.entry(destination, number)
     assert record is not None, "entries from the base to the head are kept"
-    message = view.message(destination, number)
+    message = record.message
     if message is None:
         return BareEntry(record.height, record.message_id)
     return read_entry(Reader(u64(record.height) + u8(message.form) + message.content), RELAY_CHAIN)
@@ -139,6 +147,16 @@ def _cursor(view: View, data: bytes) -> bytes:
 def _recorded(view: View, data: bytes) -> bytes:
     query = RecordedQuery.decode(data)
     return u8(view.is_recorded(query.lane, query.sequence))
+
+
+def _recorded_words(view: View, data: bytes) -> bytes:
+    pages = RecordedWordsQuery.decode(data).pages
+    return b"".join(view.recorded_word(lane, page).to_bytes(HASH_LENGTH, "big") for lane, page in pages)
+
+
+def _receipt_codes(view: View, data: bytes) -> bytes:
+    records = map(view.packet, ReceiptCodesQuery.decode(data).packet_ids)
+    return bytes(ReceiptCodesQuery.UNKNOWN if record is None else record.receipt_code for record in records)
 
 
 def _packet(view: View, data: bytes) -> bytes:
@@ -278,6 +296,16 @@ def _quota(view: View, data: bytes) -> bytes:
     )
 
 
+def _gateways(state: RelayState, data: bytes, height: int) -> QueryResponse:
+    """Every authorised gateway with its quota, in the order of their addresses."""
+    if data:
+        return refusal("this query takes no data", height)
+    prefix = keys.gateway(b"")
+    found = sorted((key[len(prefix) :], int.from_bytes(quota, "big")) for key, quota in state.items(prefix))
+    body = Gateways(tuple(GatewayQuota(address, quota) for address, quota in found))
+    return QueryResponse(CODE_OK, value=body.encode(), height=height)
+
+
 def _store_state(state: RelayState, request: QueryRequest, height: int) -> QueryResponse:
     proven = state.prove_state(request.data, height)
     operators = (
@@ -315,6 +343,8 @@ _HANDLERS: Final[Mapping[str, Callable[[View, bytes], bytes]]] = MappingProxyTyp
         OutboxEntriesQuery.PATH: _outbox_entries,
         CursorQuery.PATH: _cursor,
         RecordedQuery.PATH: _recorded,
+        RecordedWordsQuery.PATH: _recorded_words,
+        ReceiptCodesQuery.PATH: _receipt_codes,
         "/packet": _packet,
         "/transaction": _transaction,
         RegistrationQuery.CLIENT_PATH: _client,

@@ -5,6 +5,7 @@ whose hub was proven: a chain speaks for itself alone. A gateway that wants a re
 first carries the packet's entry there; the destination ignores the duplicate.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
@@ -42,14 +43,16 @@ def open_batch(ctx: Context, origin: Origin, batch: ReceiptBatch) -> tuple[int, 
         # A bound outbox holds receipts of batches that this relay chain endorsed, and no others.
         return 0, [event("receipts_skipped", reason="endorsed by another relay chain than the outbox is bound to")]
     opened, result = 0, list[RelayEvent]()
+    skipped = Counter[str]()
     for receipt in batch.receipts:
         record = ctx.store.packet(receipt.packet_id)
         reason = _reason_to_skip(ctx.store, origin, batch, receipt, record)
         if reason is not None or record is None:
-            result.append(event("receipt_skipped", packet_id=receipt.packet_id, reason=reason or ""))
+            skipped[reason or ""] += 1
             continue
         result.extend(_open(ctx, receipt, record))
         opened += 1
+    result.extend(event("receipts_skipped", reason=reason, count=count) for reason, count in skipped.items())
     return opened, result
 
 
@@ -78,7 +81,7 @@ def _reason_to_skip(
 def _open(ctx: Context, receipt: Receipt, record: PacketRecord) -> Events:
     store = ctx.store
     header = STACK.decode_header(record.header)
-    events = [event("receipt_opened", packet_id=receipt.packet_id, code=receipt.code)]
+    events: list[RelayEvent] = []
     store.set_receipt_opened(header.lane, header.transport.sequence)
     store.set_packet(receipt.packet_id, replace(record, receipt_code=receipt.code))
     acknowledge(ctx, receipt.packet_id, header)

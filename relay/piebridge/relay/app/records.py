@@ -1,9 +1,14 @@
-"""Records of the store ``state``: fixed layouts, big-endian, written and read by the relay chain alone."""
+"""Records of the store ``state``: fixed layouts, big-endian, written and read by the relay chain alone.
+
+Two of them are read for every packet and change seldom: what their bytes decode to is kept.
+"""
 
 import struct
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from piebridge.protocol_stack.governor_hub_bodies import RelayLifeCycle
+from piebridge.protocol_stack.report import Report
 from piebridge.protocol_stack.transaction.atp import AbortReason, RecordState
 from piebridge.protocol_stack.transport.outbox import Form
 from piebridge.protocol_stack.verification.light_clients.cometbft import ClientParameters, ConsensusState
@@ -64,6 +69,7 @@ class RelayRecord:
         )
 
     @classmethod
+    @lru_cache(maxsize=16)
     def decode(cls, data: bytes) -> "RelayRecord":
         """Decode the record."""
         domain, relay, dev, life_cycle, *rest = _RELAY.unpack(data)
@@ -125,6 +131,7 @@ class ChainRecord:
         return fixed + self.notary_set
 
     @classmethod
+    @lru_cache(maxsize=512)
     def decode(cls, data: bytes) -> "ChainRecord":
         """Decode the record."""
         number, hub, evm, client, method, depth, depth_max, gas, closed, at = _CHAIN.unpack(data[: _CHAIN.size])
@@ -143,15 +150,18 @@ class Progress:
     """Newest block that SPV ever proved."""
     notary_block: int = 0
     """Newest block that notaries ever stated."""
+    trust_epoch: int = 0
+    """How often the light client was started afresh or the notaries were replaced: nothing that rests on the word of
+    those before counts any more."""
 
     def encode(self) -> bytes:
         """Encode the record."""
-        return struct.pack(">QQ", self.spv_block, self.notary_block)
+        return struct.pack(">QQI", self.spv_block, self.notary_block, self.trust_epoch)
 
     @classmethod
     def decode(cls, data: bytes) -> "Progress":
         """Decode the record."""
-        return cls(*struct.unpack(">QQ", data))
+        return cls(*struct.unpack(">QQI", data))
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,15 +172,36 @@ class KeptValue:
     """Chain value, 32 bytes."""
     block_number: int
     """Source block at which it was proven; what a closed registration proved later does not count."""
+    trust_epoch: int
+    """Trust epoch of its chain in which it was proven."""
 
     def encode(self) -> bytes:
         """Encode the record."""
-        return struct.pack(">32sQ", self.value, self.block_number)
+        return struct.pack(">32sQI", self.value, self.block_number, self.trust_epoch)
 
     @classmethod
     def decode(cls, data: bytes) -> "KeptValue":
         """Decode the record."""
-        return cls(*struct.unpack(">32sQ", data))
+        return cls(*struct.unpack(">32sQI", data))
+
+
+@dataclass(frozen=True, slots=True)
+class ReportRecord:
+    """The newest report of a hub, of one kind, about one relay chain."""
+
+    entry: int
+    """Its number in the free outbox of the hub."""
+    report: Report
+    """The report."""
+
+    def encode(self) -> bytes:
+        """Encode the record."""
+        return self.entry.to_bytes(8, "big") + self.report.encode()
+
+    @classmethod
+    def decode(cls, data: bytes) -> "ReportRecord":
+        """Decode the record."""
+        return cls(int.from_bytes(data[:8], "big"), Report.decode(data[8:]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,29 +348,6 @@ _TRANSACTION = struct.Struct(">BBIQ32sQ?")
 
 
 @dataclass(frozen=True, slots=True)
-class EntryRecord:
-    """An entry of an outbox of this relay chain."""
-
-    height: int
-    """Relay height that made it."""
-    time_seconds: int
-    """Block time of that height, Unix seconds."""
-    message_id: bytes
-    """Id of the message, 32 bytes."""
-    value: bytes
-    """Chain value after the entry, 32 bytes."""
-
-    def encode(self) -> bytes:
-        """Encode the record."""
-        return struct.pack(">QQ32s32s", self.height, self.time_seconds, self.message_id, self.value)
-
-    @classmethod
-    def decode(cls, data: bytes) -> "EntryRecord":
-        """Decode the record."""
-        return cls(*struct.unpack(">QQ32s32s", data))
-
-
-@dataclass(frozen=True, slots=True)
 class MessageRecord:
     """A message that is not acknowledged yet."""
 
@@ -357,9 +365,39 @@ class MessageRecord:
     @classmethod
     def decode(cls, data: bytes) -> "MessageRecord":
         """Decode the record."""
-        remaining, form = struct.unpack(">HB", data[:3])
-        return cls(remaining, Form(form), data[3:])
+        return cls(int.from_bytes(data[:2], "big"), Form(data[2]), data[3:])
 
     def with_one_less(self) -> "MessageRecord":
         """Return the record after one item was acknowledged."""
         return replace(self, remaining=self.remaining - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class EntryRecord:
+    """An entry of an outbox of this relay chain."""
+
+    height: int
+    """Relay height that made it."""
+    time_seconds: int
+    """Block time of that height, Unix seconds."""
+    message_id: bytes
+    """Id of the message, 32 bytes."""
+    value: bytes
+    """Chain value after the entry, 32 bytes."""
+    message: MessageRecord | None = None
+    """Its message, until that is acknowledged."""
+
+    def encode(self) -> bytes:
+        """Encode the record."""
+        fixed = _ENTRY.pack(self.height, self.time_seconds, self.message_id, self.value)
+        return fixed if self.message is None else fixed + self.message.encode()
+
+    @classmethod
+    def decode(cls, data: bytes) -> "EntryRecord":
+        """Decode the record."""
+        message = MessageRecord.decode(data[_ENTRY.size :]) if len(data) > _ENTRY.size else None
+        height, time_seconds, message_id, value = _ENTRY.unpack_from(data)
+        return cls(height, time_seconds, message_id, value, message)
+
+
+_ENTRY = struct.Struct(">QQ32s32s")

@@ -1,7 +1,7 @@
 """Retention: what nobody acknowledged, and what only served convenience, is dropped after the domain's retention time.
 
-One queue in the order of block time holds what was made; each block looks at the items that are old enough, a bounded
-number of them.
+One queue in the order of block time holds what was made; each block looks at what is old enough, a bounded number of
+things. What one block made shares few values of the queue, since every value costs a place in the state's tree.
 
 * A packet record with the message that still waits: a **free** packet that nobody acknowledged is dropped, and its
   recorded bit cleared, so that it can be carried again from its source; not before its execExpiry. Requests and
@@ -9,80 +9,146 @@ number of them.
 * A receipt home that nobody acknowledged is dropped likewise, and its receipt-opened bit cleared: packet and receipt
   can be carried again, and the destination skips the packet.
 * A kept chain value of a hub's outbox: dropped.
-* An entry of an own outbox: dropped when nothing at or below it waits any more.
+* An entry of an own outbox: dropped when nothing at it, below it or right above it waits any more: the one before the
+  oldest that waits stays, for a range begins with its chain value.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import IntEnum
+from itertools import groupby
 
+from piebridge.protocol_stack.codec import u32, u64
 from piebridge.protocol_stack.header import KIND_REQUEST, Header
 from piebridge.protocol_stack.stack import STACK
 from piebridge.relay.app import keys
 from piebridge.relay.app.records import PacketRecord
 from piebridge.relay.app.store import Store
 
-ITEMS_PER_BLOCK_MAX = 200
-"""Items that one block looks at."""
+ITEMS_PER_BLOCK_MAX = 5_000
+"""Things that one block looks at: more than blocks make, so that the queue does not grow for ever."""
+
+THINGS_PER_RECORD_MAX = 64
+"""Things of one kind that one value of the queue names."""
 
 
-class _Kind(IntEnum):
+class Kind(IntEnum):
+    """What is to be looked at."""
+
     PACKET = 1
+    """A packet, by its id."""
     KEPT_VALUE = 2
-    OWN_ENTRY = 3
+    """A kept chain value, by its key."""
+    OWN_ENTRIES = 3
+    """As many entries of an own outbox as are named: destination u32, count u32."""
 
 
-def remember_packet(store: Store, time_seconds: int, packet_id: bytes) -> None:
-    """Put a packet that was recorded into the queue."""
-    _push(store, time_seconds, _Kind.PACKET, packet_id)
+_LENGTHS = {Kind.PACKET: 32, Kind.KEPT_VALUE: len(keys.kept(1, 0, 1)), Kind.OWN_ENTRIES: 8}
+"""Length of what names one thing, bytes."""
 
 
-def remember_kept_value(store: Store, time_seconds: int, registration: int, outbox_relay: int, number: int) -> None:
-    """Put a kept chain value of a hub's outbox into the queue."""
-    _push(store, time_seconds, _Kind.KEPT_VALUE, keys.kept(registration, outbox_relay, number))
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """Something that a block made and that a later one will look at."""
+
+    kind: Kind
+    """What it is."""
+    name: bytes
+    """Which one."""
 
 
-def remember_entry(store: Store, time_seconds: int, destination: int) -> None:
-    """Put an entry of an own outbox into the queue."""
-    _push(store, time_seconds, _Kind.OWN_ENTRY, destination.to_bytes(4, "big"))
+def recorded_packet(packet_id: bytes) -> Remembered:
+    """A packet that was recorded."""
+    return Remembered(Kind.PACKET, packet_id)
+
+
+def kept_value(registration: int, outbox_relay: int, number: int) -> Remembered:
+    """A chain value of a hub's outbox that was kept."""
+    return Remembered(Kind.KEPT_VALUE, keys.kept(registration, outbox_relay, number))
+
+
+def own_entries(destination: int, count: int) -> list[Remembered]:
+    """As many entries of an own outbox."""
+    parts = [min(THINGS_PER_RECORD_MAX, count - before) for before in range(0, count, THINGS_PER_RECORD_MAX)]
+    return [Remembered(Kind.OWN_ENTRIES, u32(destination) + u32(part)) for part in parts]
+
+
+def remember(store: Store, time_seconds: int, things: Sequence[Remembered]) -> None:
+    """Put what a block made into the queue: things of one kind that follow each other share a value."""
+    first, end = _bounds(store)
+    start = end
+    for kind, group in groupby(things, key=lambda thing: thing.kind):
+        names = [thing.name for thing in group]
+        for position in range(0, len(names), THINGS_PER_RECORD_MAX):
+            part = names[position : position + THINGS_PER_RECORD_MAX]
+            store.set(keys.queued(end), _record(time_seconds, kind, part))
+            end += 1
+    if end != start:
+        _set_bounds(store, first, end)
 
 
 def sweep(store: Store, time_seconds: int) -> None:
     """Look at what has become old enough; called once for each block."""
     first, end = _bounds(store)
     retention = store.relay.retention_seconds
-    stop = min(end, first + ITEMS_PER_BLOCK_MAX)
-    index = first
-    while index < stop:
-        item = store.get(keys.queued(index))
-        assert item is not None, "the queue has no holes"
-        if int.from_bytes(item[:8], "big") + retention > time_seconds:
+    room, index = ITEMS_PER_BLOCK_MAX, first
+    again: list[Remembered] = []
+    while index < end and room > 0:
+        record = store.get(keys.queued(index))
+        assert record is not None, "the queue has no holes"
+        made_at_seconds, kind, names = _split(record)
+        if made_at_seconds + retention > time_seconds:
+            break
+        done = 0
+        while done < len(names) and room > 0:
+            again.extend(_handle(store, time_seconds, kind, names[done]))
+            room -= _weight(kind, names[done])
+            done += 1
+        if done < len(names):
+            store.set(keys.queued(index), _record(made_at_seconds, kind, names[done:]))
             break
         store.set(keys.queued(index), None)
         index += 1
-        _handle(store, time_seconds, _Kind(item[8]), item[9:])
     if index != first:
-        # What was pushed back while sweeping moved the end.
-        _set_bounds(store, index, _bounds(store)[1])
+        _set_bounds(store, index, end)
+    remember(store, time_seconds, again)
 
 
-def _handle(store: Store, time_seconds: int, kind: _Kind, subject: bytes) -> None:
-    if kind is _Kind.KEPT_VALUE:
-        store.set(subject, None)
-    elif kind is _Kind.OWN_ENTRY:
-        _forget_entries(store, int.from_bytes(subject, "big"))
+def _weight(kind: Kind, name: bytes) -> int:
+    return int.from_bytes(name[4:], "big") if kind is Kind.OWN_ENTRIES else 1
+
+
+def _record(time_seconds: int, kind: Kind, names: Sequence[bytes]) -> bytes:
+    return u64(time_seconds) + bytes([kind]) + b"".join(names)
+
+
+def _split(record: bytes) -> tuple[int, Kind, list[bytes]]:
+    kind = Kind(record[8])
+    length = _LENGTHS[kind]
+    return int.from_bytes(record[:8], "big"), kind, [record[i : i + length] for i in range(9, len(record), length)]
+
+
+def _handle(store: Store, time_seconds: int, kind: Kind, name: bytes) -> Sequence[Remembered]:
+    """Look at one thing; return what is to be looked at once more."""
+    if kind is Kind.KEPT_VALUE:
+        store.set(name, None)
+    elif kind is Kind.OWN_ENTRIES:
+        _forget_entries(store, int.from_bytes(name[:4], "big"), int.from_bytes(name[4:], "big"))
     else:
-        record = store.packet(subject)
-        if record is not None:
-            _handle_packet(store, time_seconds, subject, record)
+        record = store.packet(name)
+        if record is not None and not _is_over(store, time_seconds, name, record):
+            return (recorded_packet(name),)
+    return ()
 
 
-def _handle_packet(store: Store, time_seconds: int, packet_id: bytes, record: PacketRecord) -> None:
+def _is_over(store: Store, time_seconds: int, packet_id: bytes, record: PacketRecord) -> bool:
+    """Forget a packet if that is allowed by now; return whether it was."""
     header = STACK.decode_header(record.header)
     if header.transaction.kind == KIND_REQUEST or time_seconds < header.transaction.execution_expiry:
-        if _is_settled(record, header):
-            _forget(store, packet_id, header)
-        else:
-            _push(store, time_seconds, _Kind.PACKET, packet_id)
-        return
+        if not _is_settled(record, header):
+            return False
+        _forget(store, packet_id, header)
+        return True
     lane, sequence = header.lane, header.transport.sequence
     if record.entry and not record.is_acknowledged:
         store.set_message(lane.destination, record.entry, None)
@@ -93,6 +159,7 @@ def _handle_packet(store: Store, time_seconds: int, packet_id: bytes, record: Pa
         store.set_receipt_opened(lane, sequence, value=False)
         store.set_recorded(lane, sequence, value=False)
     _forget(store, packet_id, header)
+    return True
 
 
 def _is_settled(record: PacketRecord, header: Header) -> bool:
@@ -106,24 +173,19 @@ def _forget(store: Store, packet_id: bytes, header: Header) -> None:
     store.set_packet_at(header.lane, header.transport.sequence, None)
 
 
-def _forget_entries(store: Store, destination: int) -> None:
-    """Drop the oldest entries of an outbox, one for each item of the queue and those that waited behind it."""
+def _forget_entries(store: Store, destination: int, count: int) -> None:
+    """Drop the oldest entries of an outbox: as many as the queue names, and as many that waited behind them."""
     number = store.outbox_base(destination)
     head = store.outbox_head(destination)
-    assert head is not None, "an entry was made in this outbox"
-    for _ in range(2):
-        # The head itself stays: its chain value is where the next entry begins.
-        if number >= head.number or store.message(destination, number) is not None:
+    assert head is not None, "entries were made in this outbox"
+    for _ in range(2 * count):
+        # The head itself stays: its chain value is where the next entry begins. So does what stands before an entry
+        # that waits: nobody could show that one without it.
+        if number >= head.number or any(store.message(destination, waits) for waits in (number, number + 1)):
             break
         store.set_entry(destination, number, None)
         number += 1
     store.set_outbox_base(destination, number)
-
-
-def _push(store: Store, time_seconds: int, kind: _Kind, subject: bytes) -> None:
-    first, end = _bounds(store)
-    store.set(keys.queued(end), time_seconds.to_bytes(8, "big") + bytes([kind]) + subject)
-    _set_bounds(store, first, end + 1)
 
 
 def _bounds(store: Store) -> tuple[int, int]:

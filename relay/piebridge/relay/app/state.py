@@ -14,7 +14,7 @@ Values are proven for the newest height and for the one before it: the header th
 so the newest height whose proof can be checked already is the one before.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -33,6 +33,9 @@ STATE_PREFIX = b"s"
 ENDORSED_PREFIX = b"e"
 """First byte of a backend key whose rest is a key of the store ``endorsed``."""
 
+READ_CACHE_MAX = 20_000
+"""Committed values that are kept in memory, at most."""
+
 _META_HEIGHT = b"m/height"
 _META_APP_HASH = b"m/app_hash"
 _META_UNDO = b"m/undo"
@@ -43,6 +46,10 @@ class Backend(Protocol):
 
     def get(self, key: bytes) -> bytes | None:
         """Return the value of ``key``, or None."""
+        ...
+
+    def get_many(self, keys: Sequence[bytes]) -> Mapping[bytes, bytes]:
+        """Return the values of those of the ``keys`` that are there."""
         ...
 
     def items(self, prefix: bytes) -> Iterable[tuple[bytes, bytes]]:
@@ -64,6 +71,10 @@ class MemoryBackend:
     def get(self, key: bytes) -> bytes | None:
         """Return the value of ``key``, or None."""
         return self.pairs.get(key)
+
+    def get_many(self, keys: Sequence[bytes]) -> Mapping[bytes, bytes]:
+        """Return the values of those of the ``keys`` that are there."""
+        return {key: self.pairs[key] for key in keys if key in self.pairs}
 
     def items(self, prefix: bytes) -> Iterable[tuple[bytes, bytes]]:
         """Return all pairs whose key starts with ``prefix``."""
@@ -143,6 +154,18 @@ class _Version:
 
 
 @dataclass(frozen=True, slots=True)
+class _Staged:
+    """The version that is being made."""
+
+    height: int
+    version: _Version
+    changes: Mapping[bytes, bytes | None]
+    """New values by backend key, where they differ from the committed ones."""
+    before: Mapping[bytes, bytes | None]
+    """The committed values of the same keys."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Previous:
     """The version before the committed one."""
 
@@ -189,7 +212,8 @@ class RelayState:
         pairs = {key[1:]: value for key, value in backend.items(STATE_PREFIX)}
         endorsed = {key[1:]: value for key, value in backend.items(ENDORSED_PREFIX)}
         self._version = _Version(SparseMerkleTree().update(pairs), endorsed)
-        self._next: tuple[int, _Version, dict[bytes, bytes | None]] | None = None
+        self._next: _Staged | None = None
+        self._read: dict[bytes, bytes | None] = {}
         height = backend.get(_META_HEIGHT)
         self.height = int.from_bytes(height, "big") if height is not None else 0
         """Height of the last commit, 0 before the first."""
@@ -207,7 +231,16 @@ class RelayState:
 
     def get(self, key: bytes) -> bytes | None:
         """Return a committed value by its backend key (first byte: the store)."""
-        return self._backend.get(key)
+        try:
+            return self._read[key]
+        except KeyError:
+            value = self._backend.get(key)
+        self._keep(key, value)
+        return value
+
+    def items(self, prefix: bytes) -> Iterable[tuple[bytes, bytes]]:
+        """Return all committed pairs whose backend key starts with ``prefix``, in any order."""
+        return self._backend.items(prefix)
 
     def stage(self, height: int, changes: Mapping[bytes, bytes | None]) -> bytes:
         """Compute the next version in memory and return its app hash; a second call replaces the first.
@@ -216,20 +249,41 @@ class RelayState:
             height: height of the version.
             changes: new values by backend key (first byte: the store); None deletes.
         """
-        real = {key: value for key, value in changes.items() if self.get(key) != value}
+        known = self._get_many(changes)
+        real = {key: value for key, value in changes.items() if known[key] != value}
         version = self._version.updated(real)
-        self._next = (height, version, real)
+        self._next = _Staged(height, version, real, {key: known[key] for key in real})
         return version.app_hash
 
     def commit(self) -> None:
         """Make the staged version durable and current."""
         assert self._next is not None, "commit without a staged version"
-        height, version, batch = self._next
-        batch = {**batch, _META_HEIGHT: height.to_bytes(8, "big"), _META_APP_HASH: version.app_hash}
-        undo = {key: self._backend.get(key) for key in sorted(batch)}
-        self._backend.write({**batch, _META_UNDO: _encode_undo(undo)})
+        staged = self._next
+        meta = {_META_HEIGHT: staged.height.to_bytes(8, "big"), _META_APP_HASH: staged.version.app_hash}
+        undo = {**staged.before, **{key: self._backend.get(key) for key in meta}}
+        ordered = dict(sorted(undo.items()))
+        self._backend.write({**staged.changes, **meta, _META_UNDO: _encode_undo(ordered)})
         self._previous = _Previous(self.height, self._version, undo) if self.height else None
-        self.height, self._version, self._next = height, version, None
+        self.height, self._version, self._next = staged.height, staged.version, None
+        # What is kept in memory is what the backend holds; a value that no longer is has no place there.
+        for key, value in staged.changes.items():
+            if key in self._read:
+                self._read[key] = value
+
+    def _get_many(self, keys: Iterable[bytes]) -> dict[bytes, bytes | None]:
+        """Return the committed values of many keys at once, without keeping those that were not kept before."""
+        kept = self._read
+        found = {key: kept[key] for key in keys if key in kept}
+        missing = [key for key in keys if key not in found]
+        read = self._backend.get_many(missing)
+        for key in missing:
+            found[key] = read.get(key)
+        return found
+
+    def _keep(self, key: bytes, value: bytes | None) -> None:
+        if len(self._read) >= READ_CACHE_MAX:
+            self._read.clear()
+        self._read[key] = value
 
     @property
     def provable_height(self) -> int:

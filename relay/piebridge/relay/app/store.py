@@ -1,8 +1,10 @@
 """Typed access to the state: what handlers read and write."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeVar
 
+from piebridge.protocol_stack.commitment import BITS_PER_SLOT
 from piebridge.protocol_stack.governor_relay_bodies import ValidatorSet
 from piebridge.protocol_stack.identifiers import Lane
 from piebridge.protocol_stack.transport.outbox import OutboxHead
@@ -17,6 +19,7 @@ from piebridge.relay.app.records import (
     PacketRecord,
     Progress,
     RelayRecord,
+    ReportRecord,
     TransactionRecord,
     decode_consensus,
     encode_consensus,
@@ -100,6 +103,10 @@ class View:
         """Whether a packet was recorded."""
         return self._bit(keys.recorded(lane, sequence), sequence)
 
+    def recorded_word(self, lane: Lane, page: int) -> int:
+        """The recorded bits of 256 sequences of a lane."""
+        return int.from_bytes(self._reader.get(keys.recorded(lane, page * BITS_PER_SLOT)) or b"", "big")
+
     def is_receipt_opened(self, lane: Lane, sequence: int) -> bool:
         """Whether a packet's receipt was opened."""
         return self._bit(keys.receipt_opened(lane, sequence), sequence)
@@ -115,6 +122,14 @@ class View:
     def packet_at(self, lane: Lane, sequence: int) -> bytes | None:
         """Id of the packet that was recorded at a place, or None."""
         return self._reader.get(keys.packet_at(lane, sequence))
+
+    def report(self, registration: int, kind: int, relay: int) -> ReportRecord | None:
+        """Newest report of a hub, of one kind, about one relay chain, or None."""
+        return self._decoded(keys.report(registration, kind, relay), ReportRecord.decode)
+
+    def report_count(self, registration: int) -> int:
+        """Number of reports of a hub that are kept."""
+        return int.from_bytes(self._reader.get(keys.report_count(registration)) or b"", "big")
 
     def passed(self, lane: Lane) -> int:
         """Last sequence of an ordered lane up to which everything was acknowledged."""
@@ -138,7 +153,8 @@ class View:
 
     def message(self, destination: int, number: int) -> MessageRecord | None:
         """Message of an entry that is not acknowledged, or None."""
-        return self._decoded(keys.message(destination, number), MessageRecord.decode)
+        entry = self.entry(destination, number)
+        return None if entry is None else entry.message
 
     def gateway_quota(self, address: bytes) -> int | None:
         """Transactions per 100 blocks of an authorised gateway, or None for a stranger."""
@@ -228,13 +244,23 @@ class Store(View):
         """Write (or drop) an entry of an outbox."""
         self.set(keys.entry(destination, number), None if record is None else record.encode())
 
+    def set_report(self, registration: int, record: ReportRecord) -> None:
+        """Write a report of a hub."""
+        self.set(keys.report(registration, record.report.kind, record.report.relay), record.encode())
+
+    def set_report_count(self, registration: int, count: int) -> None:
+        """Write how many reports of a hub are kept."""
+        self.set(keys.report_count(registration), count.to_bytes(2, "big"))
+
     def set_passed(self, lane: Lane, sequence: int) -> None:
         """Write up to which sequence an ordered lane is acknowledged."""
         self.set(keys.passed(lane), sequence.to_bytes(8, "big"))
 
     def set_message(self, destination: int, number: int, record: MessageRecord | None) -> None:
-        """Write (or drop) the message of an entry."""
-        self.set(keys.message(destination, number), None if record is None else record.encode())
+        """Write (or drop) the message of an entry; nothing where the entry is not kept any more."""
+        entry = self.entry(destination, number)
+        if entry is not None and entry.message != record:
+            self.set_entry(destination, number, replace(entry, message=record))
 
     def acknowledge_message(self, destination: int, number: int) -> None:
         """Count one item of a message as acknowledged and drop the message with its last one."""

@@ -1,6 +1,7 @@
 """Reading two chains at two cuts, from nodes that are made here: what a chain says must agree with itself."""
 
 from collections.abc import Iterable, Sequence
+from random import Random
 
 import pytest
 import rlp  # type: ignore[import-untyped]
@@ -324,3 +325,28 @@ def test_receipts_with_returned_data() -> None:
     hashed = b"\1" * 32 + b"\x81" + keccak(b"abc") + b"\2" * 32 + b"\2"
     assert message_id == keccak(tag("RECEIPT") + FIRST.to_bytes(4, "big") + b"\0\0\0\5" + keccak(hashed))
     assert [(item.code, item.returned, item.endorsing_relay) for item in items] == [(1, b"abc", 5), (2, b"", 5)]
+
+
+def _random_content(random: Random) -> bytes:
+    odd = [0, 1, 31, 32, 33, 64, 96, 1 << 255, random.getrandbits(256)]
+    words = [random.choice(odd) for _ in range(random.randrange(9))]
+    data = b"".join(word.to_bytes(32, "big") for word in words)
+    return data[: random.choice([len(data), random.randrange(len(data) + 1)])]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_random_logs_of_every_event_are_faults_and_no_crash(nodes: list[Node], seed: int) -> None:
+    """A hostile chain makes logs of any content: nothing but faults may come of them."""
+    random = Random(seed)
+    events = {
+        HUB: ["PacketSent(uint256,bytes)", "ReceiptsMade(uint256,bytes)", "ReportMade(uint256,bytes)"],
+        TOKEN: ["Transfer(address,address,uint256)", "Approval(address,address,uint256)"],
+        NOTARY: ["RecordNotarised(bytes32,bytes32,bytes32,uint32,bool)", "NotarisationConfirmed(bytes32,uint8,bytes)"],
+    }
+    for _ in range(30):
+        contract = random.choice(list(events))
+        topics = [random.randbytes(32) for _ in range(random.randrange(4))]
+        content = _random_content(random)
+        data = _abi(content) if random.randrange(2) else content
+        nodes[0].log(contract, random.choice(events[contract]), topics, data, 2)
+    check(read(), APPLICATIONS)

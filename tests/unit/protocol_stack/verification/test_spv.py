@@ -6,7 +6,7 @@ import rlp  # type: ignore[import-untyped]
 from piebridge.crypto.errors import DecodingError, ProtocolError, VerificationError
 from piebridge.crypto.hash import keccak256
 from piebridge.protocol_stack.authentication import SpvAuthentication
-from piebridge.protocol_stack.verification.slots import require_equal
+from piebridge.protocol_stack.verification.slots import require_agreement
 from piebridge.protocol_stack.verification.spv import decode_header, verify_slots
 from testkit.source_chain import SourceChain, evm_header
 
@@ -103,10 +103,10 @@ def _wrapped(payload: bytes) -> bytes:
 
 def test_both_methods_must_prove_the_same(chain: SourceChain) -> None:
     first = verify_slots(chain.block_at(4).hash, HUB, chain.prove([SLOTS[0]], 4))
-    require_equal(first, first)
+    require_agreement(first, first)
     for other in (replace(first, values=(bytes(32),)), replace(first, slots=(SLOTS[1],))):
         with pytest.raises(VerificationError):
-            require_equal(first, other)
+            require_agreement(first, other)
 
 
 def _flip_bits(chain: SourceChain, step: int) -> int:

@@ -17,7 +17,7 @@ from piebridge.protocol_stack.governor_hub_bodies import RelayLifeCycle
 from piebridge.protocol_stack.governor_messages import GovernorMessage, TargetKind
 from piebridge.protocol_stack.relay_messages import CarriedGovernorMessage
 from piebridge.protocol_stack.verification.light_clients.cometbft import ClientParameters, ConsensusState
-from piebridge.relay.app import clients, keys
+from piebridge.relay.app import clients, keys, proofs
 from piebridge.relay.app.context import Context, Events, RefusedError, event
 from piebridge.relay.app.outbox import open_outbox
 from piebridge.relay.app.records import ChainRecord, RelayRecord
@@ -153,6 +153,7 @@ def _set_notaries(ctx: Context, body: bodies.SetNotaries) -> Events:
         )
     _check_safe(ctx, safe=body.notaries.safe)
     ctx.store.set_chain(replace(chain, notary_set=body.notaries.encode()))
+    proofs.restart_trust(ctx.store, body.registration, spv=False)
     return [event("notaries_changed", registration=body.registration, epoch=body.notaries.epoch)]
 
 
@@ -172,6 +173,7 @@ def _new_checkpoint(ctx: Context, body: bodies.NewCheckpoint) -> Events:
     if ctx.store.client(_chain(ctx, body.registration).registration) is None:
         raise RefusedError(f"registration {body.registration} has no light client")
     _start_client(ctx, body.registration, body.checkpoint)
+    proofs.restart_trust(ctx.store, body.registration, spv=True)
     return [event("client_restarted", registration=body.registration, height=body.checkpoint.height)]
 
 

@@ -1,5 +1,6 @@
 """HUB_RANGE: entries of a hub's outbox, proven by one authenticated value."""
 
+from collections import Counter
 from dataclasses import dataclass
 
 from piebridge.crypto.errors import VerificationError
@@ -16,10 +17,14 @@ from piebridge.protocol_stack.transport.outbox import (
     ReceiptsEntry,
     ReportEntry,
 )
-from piebridge.relay.app import keys, packets, proofs, receipts, retention
+from piebridge.relay.app import packets, proofs, receipts
 from piebridge.relay.app.context import Context, Events, RefusedError, RelayEvent, event
 from piebridge.relay.app.packets import Decision, Origin, ProvenPacket
-from piebridge.relay.app.records import ChainRecord, KeptValue, Progress
+from piebridge.relay.app.records import ChainRecord, KeptValue, Progress, ReportRecord
+from piebridge.relay.app.retention import kept_value
+
+REPORTS_PER_HUB_MAX = 1_024
+"""Reports of one hub that are kept: one of each kind about each relay chain; no domain ever has so many of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +60,10 @@ def validate(ctx: Context, message: HubRange) -> ProvenRange:
         kept = store.kept_value(message.registration, message.outbox_relay, head.number)
         if kept is None:
             raise RefusedError(f"the chain value of entry {head.number} is not kept: prove it")
-        proofs.check_kept(store, chain, kept.block_number)
+        progress = store.progress(message.registration)
+        proofs.check_kept(store, chain, progress, kept)
         _check_value(head, kept.value)
-        return ProvenRange(chain, head, store.progress(message.registration), None)
+        return ProvenRange(chain, head, progress, None)
     proven = proofs.verify(store, chain, message.authentication)
     slot = chain_slot(relay.domain, message.outbox_relay)
     if proven.slots.slots != (slot,):
@@ -73,45 +79,66 @@ def execute(ctx: Context, message: HubRange, validated: ProvenRange) -> tuple[in
     store, registration, outbox_relay = ctx.store, message.registration, message.outbox_relay
     head = validated.head
     store.set_progress(registration, validated.progress)
-    if validated.proven_at is not None and store.kept_value(registration, outbox_relay, head.number) is None:
-        store.set_kept_value(registration, outbox_relay, head.number, KeptValue(head.value, validated.proven_at))
-        retention.remember_kept_value(store, ctx.time_seconds, registration, outbox_relay, head.number)
+    if validated.proven_at is not None:
+        trust_epoch, before = validated.progress.trust_epoch, store.kept_value(registration, outbox_relay, head.number)
+        if before is None or before.trust_epoch != trust_epoch:
+            kept = KeptValue(head.value, validated.proven_at, trust_epoch)
+            store.set_kept_value(registration, outbox_relay, head.number, kept)
+        if before is None:
+            ctx.remembered.append(kept_value(registration, outbox_relay, head.number))
     cursor = store.cursor(registration, outbox_relay)
     if cursor is None or cursor.number < head.number:
         store.set_cursor(registration, outbox_relay, head)
-    news, events = 0, list[RelayEvent]()
-    for entry in message.range.entries:
+    news, events, skipped = 0, list[RelayEvent](), Counter[Decision]()
+    for number, entry in enumerate(message.range.entries, message.range.first):
         depth = proofs.depth(validated.chain, validated.progress, entry.height)
-        opened, told = _open(ctx, Origin(validated.chain, outbox_relay, depth), entry)
-        news += opened
+        origin = Origin(validated.chain, outbox_relay, depth)
+        if isinstance(entry, PacketEntry | HeaderEntry):
+            decision, told = packets.open_packet(ctx, origin, ProvenPacket.of(entry))
+            if decision in packets.SKIPPED:
+                skipped[decision] += 1
+            else:
+                news += 1
+        else:
+            opened, told = _open(ctx, origin, number, entry)
+            news += opened
         events.extend(told)
+    numbers = {"registration": registration, "outbox": outbox_relay}
+    events.extend(event("entries_skipped", **numbers, reason=reason.value, count=n) for reason, n in skipped.items())
+    events.append(event("range", **numbers, first=message.range.first, last=head.number, news=news))
     return news, events
 
 
-def _open(ctx: Context, origin: Origin, entry: Entry) -> tuple[int, Events]:
+def _open(ctx: Context, origin: Origin, number: int, entry: Entry) -> tuple[int, Events]:
     match entry:
-        case PacketEntry() | HeaderEntry():
-            decision, events = packets.open_packet(ctx, origin, ProvenPacket.of(entry))
-            return int(decision not in (Decision.FOREIGN, Decision.DUPLICATE, Decision.WAIT)), events
         case ReceiptsEntry():
             return receipts.open_batch(ctx, origin, entry.batch)
         case ReportEntry():
-            return _open_report(ctx, origin, entry)
+            return _open_report(ctx, origin, number, entry)
         case _:
             # Bare, or a packet that does not decode: folded, and nothing else.
             return 0, []
 
 
-def _open_report(ctx: Context, origin: Origin, entry: ReportEntry) -> tuple[int, Events]:
-    """Keep the newest report of each kind for the governors; it changes nothing by itself."""
-    report = entry.report
+def _open_report(ctx: Context, origin: Origin, number: int, entry: ReportEntry) -> tuple[int, Events]:
+    """Keep the newest report of each kind for the governors; it changes nothing by itself.
+
+    Old entries stay provable for ever, so the number decides what is newest. A hub names relay chains as it likes:
+    beyond a number of them its reports are not kept.
+    """
+    report, store, registration = entry.report, ctx.store, origin.chain.registration
     if origin.outbox_relay != FREE_RELAY or origin.depth < origin.chain.depth:
         return 0, []
-    key = keys.report(origin.chain.registration, report.kind, report.relay)
-    if ctx.store.get(key) == report.encode():
+    before = store.report(registration, report.kind, report.relay)
+    if before is not None and before.entry >= number:
         return 0, []
-    ctx.store.set(key, report.encode())
-    return 1, [event("report", registration=origin.chain.registration, kind=report.kind.name, relay=report.relay)]
+    if before is None:
+        count = store.report_count(registration)
+        if count >= REPORTS_PER_HUB_MAX:
+            return 0, []
+        store.set_report_count(registration, count + 1)
+    store.set_report(registration, ReportRecord(number, report))
+    return 1, [event("report", registration=registration, kind=report.kind.name, relay=report.relay)]
 
 
 def _check_value(head: OutboxHead, value: bytes) -> None:
