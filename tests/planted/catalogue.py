@@ -9,7 +9,6 @@ from piebridge.crypto.errors import VerificationError
 from piebridge.crypto.signature import recover_address
 from piebridge.gateway import hub_to_relay, slots
 from piebridge.gateway.archive import Archive
-from piebridge.gateway.batching import spans
 from piebridge.gateway.cursors import Cursor
 from piebridge.gateway.endorsements import CollectedEndorsement, _Collector
 from piebridge.gateway.forwarder import Delivery
@@ -19,7 +18,7 @@ from piebridge.gateway.hub_submitter import HubSubmitter
 from piebridge.gateway.notary import Notary
 from piebridge.gateway.reconciler import Reconciler
 from piebridge.gateway.relay_listener import RelayListener
-from piebridge.gateway.relay_reader import ENTRIES_PER_QUERY, RelayReader
+from piebridge.gateway.relay_reader import RelayReader
 from piebridge.gateway.settlement import SettlementCarrier
 from piebridge.protocol_stack import commitment
 from piebridge.protocol_stack.authentication import NotaryAuthentication
@@ -488,12 +487,12 @@ APPLICATIONS = (
 # --- gateway ----------------------------------------------------------------------------------------------------------
 
 
-def _no_resubmission(original: _Any, self: Path, now: float, failure: str = "") -> None:
-    batch = self._batch
-    original(self, now, failure)
-    if failure and batch is not None and self.key.flow_name == "relay-to-hub":
+def _no_resubmission(original: _Any, self: Path, batch: _Any, now: float, failure: str = "") -> None:
+    original(self, batch, now, failure)
+    if failure and self.key.flow_name == "relay-to-hub":
         for number in batch.numbers:
-            self._items.pop(number, None)
+            if number in self._items:
+                self._forget(number)
 
 
 def _losing_archive(original: _Any, self: Archive, registration: int, outbox: int, entries: _Any) -> None:
@@ -528,15 +527,12 @@ def _one_liar_stops_all(self: _Collector) -> CollectedEndorsement | None:
 _RESULT: _Any = _Collector.result
 
 
-async def _span_refused_as_a_whole(self: RelayReader, destination: int, numbers: _Any) -> _Any:
-    found: dict[int, _Any] = {}
-    for first, last in spans(numbers, ENTRIES_PER_QUERY):
-        try:
-            got = await self.range(destination, first, last)
-        except TransactionRefusedError:
-            continue
-        found |= {got.first + offset: entry for offset, entry in enumerate(got.entries)}
-    return {number: found[number] for number in numbers if number in found}
+async def _span_refused_as_a_whole(self: RelayReader, destination: int, first: int, last: int) -> dict[int, _Any]:
+    try:
+        got = await self.range(destination, first, last)
+    except TransactionRefusedError:
+        return {}
+    return {got.first + offset: entry for offset, entry in enumerate(got.entries)}
 
 
 def _asks_without_pause(original: _Any, self: Path, event: _Any, now: float) -> None:
@@ -545,7 +541,7 @@ def _asks_without_pause(original: _Any, self: Path, event: _Any, now: float) -> 
     original(self, event, now)
     for number in asked:
         if number in self._items and number not in answered:
-            self._items[number].state = None
+            self._enter(number, self._items[number], None)
 
 
 async def _nonce_once_for_all(self: HubSubmitter) -> int:
@@ -558,12 +554,14 @@ async def _nonce_once_for_all(self: HubSubmitter) -> int:
 
 def _gives_up(original: _Any, self: Path, batch: _Any, now: float, reason: str) -> None:
     for number in batch.numbers:
-        self._items.pop(number, None)
+        if number in self._items:
+            self._forget(number)
 
 
-def _cursor_over_gaps(self: RelayListener, destination: int, number: int) -> None:
-    if number > self._cursor(destination):
-        self._cursors.save(self._name(destination), Cursor(number, b""))
+def _cursor_over_gaps(self: RelayListener, destination: int, numbers: _Any) -> None:
+    highest = max(numbers, default=0)
+    if highest > self._cursor(destination):
+        self._cursors.save(self._name(destination), Cursor(highest, b""))
 
 
 def _settled_over_gaps(original: _Any, self: Reconciler, path: _Any, nonce: int) -> None:
@@ -571,8 +569,8 @@ def _settled_over_gaps(original: _Any, self: Reconciler, path: _Any, nonce: int)
         original(self, path, lower)
 
 
-async def _first_opened(relay: _Any, packet_ids: list[bytes]) -> bool:
-    return await relay.reader.packet(packet_ids[0]) is not None
+async def _opened_when_seen(relay: _Any, batches: _Any) -> dict[int, bool]:
+    return dict.fromkeys(batches, True)
 
 
 def _kept_for_proven(original: _Any, view: View, chain: _Any, authentication: _Any) -> _Any:
@@ -636,7 +634,7 @@ GATEWAY = (
         "gateway: a span is forgotten for its first entry",
         "what is kept is taken for delivered because something older is not kept; a bug that the product once had",
         frozenset({"I13"}),
-        replaced(RelayReader, "entries_by_number", _span_refused_as_a_whole),
+        replaced(RelayReader, "_not_dropped", _span_refused_as_a_whole),
         0,
     ),
     PlantedBug(
@@ -668,10 +666,10 @@ GATEWAY = (
         0,
     ),
     PlantedBug(
-        "gateway: receipts opened when the packet is known",
-        "a batch of receipts is taken for opened as soon as its relay chain knows the packet",
+        "gateway: receipts taken for opened",
+        "a batch of receipts is taken for opened by its relay chain without asking",
         frozenset({"I13"}),
-        replaced(hub_to_relay, "_is_opened", _first_opened),
+        replaced(hub_to_relay, "_are_opened", _opened_when_seen),
         0,
     ),
     PlantedBug(
