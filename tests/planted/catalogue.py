@@ -114,7 +114,7 @@ RELAY = (
         "a status of 00 aborts a transaction whose packet may still be executed",
         frozenset({"I4", "I1"}),
         changed(hub_slots._Reader, "_read_status", _absent_before_expiry),
-        15,
+        18,
     ),
     PlantedBug(
         "relay: a failure commits",
@@ -593,7 +593,7 @@ GATEWAY = (
         "a batch that was refused once is dropped with all that was in it",
         frozenset({"I13"}),
         changed(Path, "_split", _gives_up),
-        15,
+        47,
     ),
     PlantedBug(
         "gateway: the archive loses entries",
@@ -642,14 +642,14 @@ GATEWAY = (
         "a check that says nothing of an item is repeated at once; a bug that the product once had",
         frozenset({"crash"}),
         changed(Path, "checked", _asks_without_pause),
-        0,
+        17,
     ),
     PlantedBug(
         "gateway: the nonce is read once",
         "after a transaction was lost in a reorganisation no other one can follow",
         frozenset({"I13"}),
         replaced(HubSubmitter, "_take_nonce", _nonce_once_for_all),
-        0,
+        17,
     ),
     PlantedBug(
         "gateway: the cursor jumps over gaps",
@@ -677,7 +677,7 @@ GATEWAY = (
         "a relay chain takes a status for older than it is, and aborts what is still to be executed",
         frozenset({"I4", "I1"}),
         changed(proofs, "verify", _kept_for_proven),
-        0,
+        54,
     ),
 )
 
