@@ -150,7 +150,7 @@ class GatewayProcess:
         self.gateway, self.running = (
             gateway,
             gateway._running,
-        )  # not before: a start that is broken off has not been one
+        )  # a start that is broken off is none
 
     def kill(self) -> None:
         """Kill it at this very moment: nothing of it runs any more, messages on their way stay on their way."""
