@@ -156,14 +156,14 @@ RELAY = (
         "one bitmap word acknowledges packets that the hub does not have, and their messages are dropped",
         frozenset({"I13"}),
         changed(hub_slots._Reader, "_read_seen", _every_bit_seen),
-        51,
+        125,
     ),
     PlantedBug(
         "relay: no tombstones",
         "a transaction that was aborted leaves a hole in its ordered lane",
         frozenset({"I13", "I7"}),
         replaced(transactions, "entomb", lambda ctx, packet_id, header: None),
-        31,
+        129,
     ),
     PlantedBug(
         "relay: chain value before a waiting entry dropped",
@@ -227,7 +227,7 @@ VERIFICATION = (
         "a proof of one outbox head lets in any entries",
         frozenset({"I3", "I1", "I4", "I10", "I6", "I13", "crash"}),
         replaced(hub_range, "_check_value", lambda head, value: None),
-        0,
+        2,
     ),
     PlantedBug(
         "verification: endorsements without signatures",
@@ -255,7 +255,7 @@ VERIFICATION = (
         "a hub accepts the set before the current one for ever, whose keys are stolen meanwhile",
         frozenset({"I3", "I1", "I4", "I6"}),
         replaced(Hub, "_accepted_sets", _previous_set_for_ever),
-        0,
+        148,
     ),
     PlantedBug(
         "verification: blocks that are not final",
@@ -367,7 +367,7 @@ HUB = (
         "an ordered lane stops at a sequence that was aborted",
         frozenset({"I13", "I7"}),
         replaced(Hub, "_pass_final", lambda self, execution, header, last: last),
-        0,
+        129,
     ),
     PlantedBug(
         "transport: receipts of bound packets are not made",
@@ -614,7 +614,7 @@ GATEWAY = (
         "what a hub has in a block that is then reorganised away is not brought again",
         frozenset({"I13"}),
         changed(HubState, "deliveries", _done_at_newest),
-        5,
+        153,
     ),
     PlantedBug(
         "gateway: receipts taken for delivered",
@@ -670,7 +670,7 @@ GATEWAY = (
         "a batch of receipts is taken for opened by its relay chain without asking",
         frozenset({"I13"}),
         replaced(hub_to_relay, "_are_opened", _opened_when_seen),
-        0,
+        3,
     ),
     PlantedBug(
         "verification: the time of a proof is not its block's",
