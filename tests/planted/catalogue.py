@@ -4,12 +4,10 @@ import random
 from dataclasses import replace
 from typing import Any
 
-from piebridge.chains.errors import TransactionRefusedError
 from piebridge.crypto.errors import VerificationError
 from piebridge.crypto.signature import recover_address
 from piebridge.gateway import hub_to_relay, slots
 from piebridge.gateway.archive import Archive
-from piebridge.gateway.cursors import Cursor
 from piebridge.gateway.endorsements import CollectedEndorsement, _Collector
 from piebridge.gateway.forwarder import Delivery
 from piebridge.gateway.forwarder.path import Path
@@ -17,8 +15,6 @@ from piebridge.gateway.hub_state import HubState
 from piebridge.gateway.hub_submitter import HubSubmitter
 from piebridge.gateway.notary import Notary
 from piebridge.gateway.reconciler import Reconciler
-from piebridge.gateway.relay_listener import RelayListener
-from piebridge.gateway.relay_reader import RelayReader
 from piebridge.gateway.settlement import SettlementCarrier
 from piebridge.protocol_stack import commitment
 from piebridge.protocol_stack.authentication import NotaryAuthentication
@@ -170,7 +166,7 @@ RELAY = (
         "what waits cannot be shown any more; a bug that the product once had",
         frozenset({"I13"}),
         replaced(retention, "_forget_entries", _forget_what_precedes),
-        17,
+        31,
     ),
     PlantedBug(
         "relay: absence commits",
@@ -527,14 +523,6 @@ def _one_liar_stops_all(self: _Collector) -> CollectedEndorsement | None:
 _RESULT: _Any = _Collector.result
 
 
-async def _span_refused_as_a_whole(self: RelayReader, destination: int, first: int, last: int) -> dict[int, _Any]:
-    try:
-        got = await self.range(destination, first, last)
-    except TransactionRefusedError:
-        return {}
-    return {got.first + offset: entry for offset, entry in enumerate(got.entries)}
-
-
 def _asks_without_pause(original: _Any, self: Path, event: _Any, now: float) -> None:
     answered = {number for number, _ in event.states}
     asked = () if self._check is None else self._check.numbers
@@ -556,12 +544,6 @@ def _gives_up(original: _Any, self: Path, batch: _Any, now: float, reason: str) 
     for number in batch.numbers:
         if number in self._items:
             self._forget(number)
-
-
-def _cursor_over_gaps(self: RelayListener, destination: int, numbers: _Any) -> None:
-    highest = max(numbers, default=0)
-    if highest > self._cursor(destination):
-        self._cursors.save(self._name(destination), Cursor(highest, b""))
 
 
 def _settled_over_gaps(original: _Any, self: Reconciler, path: _Any, nonce: int) -> None:
@@ -586,7 +568,7 @@ GATEWAY = (
         "what failed on its way to a hub is forgotten",
         frozenset({"I13"}),
         changed(Path, "_end_batch", _no_resubmission),
-        13,
+        17,
     ),
     PlantedBug(
         "gateway: gives up what is refused",
@@ -628,14 +610,7 @@ GATEWAY = (
         "a validator who endorses another value stops endorsement; a bug that the product once had",
         frozenset({"I13"}),
         replaced(_Collector, "result", _one_liar_stops_all),
-        0,
-    ),
-    PlantedBug(
-        "gateway: a span is forgotten for its first entry",
-        "what is kept is taken for delivered because something older is not kept; a bug that the product once had",
-        frozenset({"I13"}),
-        replaced(RelayReader, "_not_dropped", _span_refused_as_a_whole),
-        0,
+        5,
     ),
     PlantedBug(
         "gateway: asks without a pause",
@@ -652,18 +627,11 @@ GATEWAY = (
         17,
     ),
     PlantedBug(
-        "gateway: the cursor jumps over gaps",
-        "a gateway that starts again does not look at what was not finished below its cursor",
-        frozenset({"I13"}),
-        replaced(RelayListener, "finished", _cursor_over_gaps),
-        0,
-    ),
-    PlantedBug(
         "gateway: the settlement cursor jumps over gaps",
         "one transaction that has ended hides all those before it",
         frozenset({"I13"}),
         changed(Reconciler, "settled", _settled_over_gaps),
-        0,
+        219,
     ),
     PlantedBug(
         "gateway: receipts taken for opened",

@@ -289,9 +289,12 @@ class SimulatedRelayEndpoint:
     async def endorse(self, validator: int, destination: int, number: int) -> EndorsementAnswer:
         data = destination.to_bytes(4, "big") + number.to_bytes(8, "big")
         node = self.relay.validators[validator]
-        answer = await self.network.ask(
-            self.client, self.relay.name, lambda: self.relay.query("/endorse", data, validator)
-        )
+        if node.lie:
+            answer = self.relay.query("/endorse", data, validator)  # who wants to do harm is the first to answer
+        else:
+            answer = await self.network.ask(
+                self.client, self.relay.name, lambda: self.relay.query("/endorse", data, validator)
+            )
         try:
             return node.twisted(EndorsementAnswer.decode(answer), self.relay, destination, number)
         except DecodingError as error:

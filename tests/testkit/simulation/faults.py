@@ -81,6 +81,11 @@ class Faults:
                 relay.start(relay.time_ns)
         for name in domain.skew:
             domain.skew[name] = max(domain.skew[name], 0.0)
+        blow = self._dice.random() < 0.5  # all at one moment, so that nobody does what a forgetful one has left
+        for gateway in domain.gateways:
+            if blow:
+                gateway.kill()
+                domain.counts["gateways killed"] += 1
         for gateway in domain.gateways:
             if gateway.gateway is None:
                 await gateway.start()
