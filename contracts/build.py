@@ -32,6 +32,8 @@ DEPLOYABLE = {
     "MessageBoard": "src/apps/MessageBoard.sol",
 }
 """Contract name to the file that defines it, relative to this folder."""
+RUNS_AS_OWN = {"Hub": "Administration"}
+"""A contract that runs the functions of another one as its own, through its fallback: its ABI has them too."""
 TRANSIENT_STORAGE_REMINDER = "2394"
 """Warning of solc at the first TSTORE: clear it at the end of the call. The guard does."""
 
@@ -154,6 +156,12 @@ def compile_contracts(contracts: dict[str, str], evm_version: str) -> dict[str, 
                 for place in places
             ),
         }
+    for name, other in RUNS_AS_OWN.items():
+        if name in artifacts:
+            own = artifacts[name]["abi"]
+            artifacts[name]["abi"] = own + [
+                entry for entry in artifacts[other]["abi"] if entry["type"] != "constructor" and entry not in own
+            ]
     return artifacts
 
 

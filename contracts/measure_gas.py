@@ -5,7 +5,8 @@
     measure_gas.py --update    measure and write snapshots/gas.json
 
 Conditions: ``gasUsed`` of receipts, so base cost and call data are in it. Bodies are fixed non-zero bytes. Slots are in
-their steady state (non-zero before). Sends go user, application, hub. A received packet is FORWARD in a free lane with
+their steady state (non-zero before). Sends go user, application, hub, in the shared lane toward the domain's first
+peer, whose counter is in the outbox head, unless the name says otherwise. A received packet is FORWARD in a free lane with
 a receipt wanted, all of one lane; the receiver adds 1 to one non-zero slot. Endorsement by 3 of 4 signatures unless the
 name says otherwise. ``figures`` in the snapshot are gas, per packet or verdict where the name says so; ``targets`` are
 what the project aims at, ``missed`` names those that are not reached yet.
@@ -32,6 +33,7 @@ from piebridge.crypto.hash import keccak256, tag
 from piebridge.crypto.signature import address_of_private_key, sign_recoverable
 from piebridge.crypto.threshold.ciphersuite import base_times, encode_element
 from piebridge.crypto.threshold.signing import sign_single
+from piebridge.protocol_stack.signers import show_threshold_signature
 
 SNAPSHOT = build.ROOT / "snapshots" / "gas.json"
 TOLERANCE = 1.03
@@ -48,7 +50,7 @@ TARGETS = {
     "finalise, 50 commits, each": 1_700,
 }
 
-DOMAIN, SELF, PEER, RELAY, THRESHOLD_RELAY = 7, 11, 22, 5, 6
+DOMAIN, SELF, PEER, LATER_PEER, RELAY, THRESHOLD_RELAY = 7, 11, 22, 23, 5, 6
 PROBE, TOKEN = 42, 2
 GOVERNOR_SECRET = 0x60FE
 GROUP_SECRET = 0xF057
@@ -186,7 +188,8 @@ class Scenario:
             self.govern(DOMAIN, 3, uint(relay, 4) + keccak256(b"genesis") + self.set_of(relay))
             self.govern(DOMAIN, 4, uint(relay, 4) + b"\x02")
         self.govern(DOMAIN, 6, uint(1, 4) + b"\x01" + uint(RELAY, 4) + uint(0, 2) + uint(1024, 2))
-        self.govern(DOMAIN, 7, uint(PEER, 4) + uint(1, 8) + uint(10**6, 4) + b"\x01")
+        for peer in (PEER, LATER_PEER):
+            self.govern(DOMAIN, 7, uint(peer, 4) + uint(peer, 8) + uint(10**6, 4) + b"\x01")
         for application, address in ((PROBE, self.probe), (TOKEN, self.token)):
             self.govern(0, 8, uint(application, 4) + bytes.fromhex(address[2:]) + uint(0x15, 2))
 
@@ -213,7 +216,7 @@ class Scenario:
         prefix = uint(DOMAIN, 4) + uint(SELF, 4) + uint(1, 4) + b"\x01"
         digest = keccak256(tag("ENDORSE") + prefix + uint(relay, 4) + uint(number, 8) + value)
         if relay == THRESHOLD_RELAY:
-            proof = sign_single(GROUP_SECRET, digest, keccak256(b"nonce" + digest))
+            proof = show_threshold_signature(sign_single(GROUP_SECRET, digest, keccak256(b"nonce" + digest)))
         else:
             proof = uint(7, 4) + b"".join(sign_recoverable(digest, uint(key, 32)) for key in self.members[:3])
         return uint(DOMAIN, 4) + uint(relay, 4) + self.set_of(relay) + proof + data
@@ -239,9 +242,9 @@ class Scenario:
         )
         return self.receive(RELAY, [(6, verdicts, keccak256(tag("VERDICT") + verdicts))])
 
-    def send(self, size: int) -> int:
+    def send(self, size: int, peer: int = PEER) -> int:
         """Gas of a packet that the probe sends."""
-        transport = bytes([0, 0, 2, 0]) + b"".join(uint(field, 4) for field in (DOMAIN, 0, PEER, 0, 0)) + bytes(8)
+        transport = bytes([0, 0, 2, 0]) + b"".join(uint(field, 4) for field in (DOMAIN, 0, peer, 0, 0)) + bytes(8)
         transaction = bytes([4]) + bytes(27) + uint(100_000, 4)
         data = self.probe_artifact.function_data("send", transport, transaction, fixed_body(1, size))
         return self.anvil.gas(data, self.probe)
@@ -270,6 +273,8 @@ def measure(port: int) -> dict[str, int]:
         scenario.send(32)
         figures["send through an application, 32 bytes"] = scenario.send(32)
         figures["send through an application, 200 bytes"] = scenario.send(200)
+        scenario.send(32, LATER_PEER)
+        figures["send to another than the domain's first peer, 32 bytes"] = scenario.send(32, LATER_PEER)
         for _ in range(120):
             scenario.transfer()
         figures["send of a token transfer (ATP)"] = scenario.transfer()

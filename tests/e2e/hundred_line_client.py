@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import rlp  # type: ignore[import-untyped]
-from eth_abi.abi import decode, encode
+from eth_abi.abi import encode
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
 from eth_utils.crypto import keccak
@@ -47,9 +47,9 @@ def send(chain: dict[str, Any], account: LocalAccount, to: str, data: str) -> di
 
 
 def packet_of(receipt: dict[str, Any], hub: str) -> bytes:
-    topic = "0x" + keccak(text="PacketSent(uint256,bytes)").hex()  # section 14
+    topic = "0x" + keccak(text="PacketSent(uint256)").hex()  # section 14
     logs = [log for log in receipt["logs"] if log["address"].lower() == hub.lower() and log["topics"][0] == topic]
-    return bytes(decode(["bytes"], bytes.fromhex(logs[0]["data"][2:]))[0])
+    return bytes.fromhex(logs[0]["data"][2:])
 
 
 def status_slot(packet: bytes) -> tuple[bytes, int]:

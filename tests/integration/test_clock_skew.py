@@ -13,6 +13,7 @@ import pytest
 from piebridge.gateway.service import Gateway
 from piebridge.gateway.surroundings import Surroundings
 from testkit.gateway_network import TOKENS, GatewayNetwork, eventually
+from testkit.notary_network import notary_network
 
 pytestmark = [pytest.mark.real_chain, pytest.mark.slow]
 
@@ -144,3 +145,22 @@ async def test_skew_and_jumps_from_seconds_to_an_hour(tmp_path: Path) -> None:
         assert walk.refunded == [dead]
         assert await walk.one.balance("alice") == TOKENS - walk.sent + 1
         assert await walk.two.balance("bob") == walk.sent - 1
+
+
+async def test_anvil_chains_whose_clocks_jump_apart(tmp_path: Path) -> None:
+    """Notaries sign what the nodes say; the clocks of two parachains need not agree."""
+    async with notary_network(tmp_path) as setting:
+        walk = Walk(setting.network)
+        gateway = Gateway(setting.network.gateway_config(tmp_path / "gateway"))
+        await gateway.start()
+        try:
+            for ahead in (1, 60, HOUR):
+                await walk.two.client.call("evm_increaseTime", [hex(ahead)])
+                nonce = await walk.send(600, now=int(time.time()) + 2 * HOUR)
+                await walk.arrives()
+                await walk.is_home(nonce)
+            assert await walk.chain_time(2) - await walk.chain_time(1) >= HOUR
+            dead = await walk.send(600)  # by the source's clock it lives; the destination is an hour further
+            await walk.is_refunded(dead)
+        finally:
+            await gateway.stop()

@@ -18,9 +18,8 @@ from piebridge.gateway.hub_submitter import HubSubmitter
 from piebridge.gateway.notary import Notary
 from piebridge.gateway.reconciler import Reconciler
 from piebridge.gateway.relay_listener import RelayListener
-from piebridge.gateway.relay_reader import ENTRIES_PER_QUERY, RelayReader
+from piebridge.gateway.relay_reader import RelayReader
 from piebridge.gateway.settlement import SettlementCarrier
-from piebridge.gateway.spans import spans
 from piebridge.protocol_stack import commitment
 from piebridge.protocol_stack.authentication import NotaryAuthentication
 from piebridge.protocol_stack.receipts import ReceiptCode
@@ -78,10 +77,10 @@ def _unsigned_statement(
     )
 
 
-def _forget_what_precedes(store: Store, destination: int, count: int) -> None:
+def _forget_what_precedes(store: Store, destination: int) -> None:
     number, head = store.outbox_base(destination), store.outbox_head(destination)
     assert head is not None, "an entry was made in this outbox"
-    for _ in range(2 * count):
+    for _ in range(2):
         if number >= head.number or store.message(destination, number) is not None:
             break
         store.set_entry(destination, number, None)
@@ -491,13 +490,9 @@ APPLICATIONS = (
 def _no_resubmission(original: _Any, self: Path, batch: _Any, now: float, failure: str = "") -> None:
     original(self, batch, now, failure)
     if failure and self.key.flow_name == "relay-to-hub":
-        _drop(self, batch.numbers)
-
-
-def _drop(path: Path, numbers: _Any) -> None:
-    for number in numbers:
-        if number in path._items:
-            path._forget(number)
+        for number in batch.numbers:
+            if number in self._items:
+                self._forget(number)
 
 
 def _losing_archive(original: _Any, self: Archive, registration: int, outbox: int, entries: _Any) -> None:
@@ -532,15 +527,12 @@ def _one_liar_stops_all(self: _Collector) -> CollectedEndorsement | None:
 _RESULT: _Any = _Collector.result
 
 
-async def _span_refused_as_a_whole(self: RelayReader, destination: int, numbers: _Any, *, anew: bool = False) -> _Any:
-    found: dict[int, _Any] = {}
-    for first, last in spans(numbers, ENTRIES_PER_QUERY):
-        try:
-            got = await self._asked(destination, first, last)
-        except TransactionRefusedError:
-            continue
-        found |= {got.first + offset: entry for offset, entry in enumerate(got.entries)}
-    return {number: found[number] for number in numbers if number in found}
+async def _span_refused_as_a_whole(self: RelayReader, destination: int, first: int, last: int) -> dict[int, _Any]:
+    try:
+        got = await self.range(destination, first, last)
+    except TransactionRefusedError:
+        return {}
+    return {got.first + offset: entry for offset, entry in enumerate(got.entries)}
 
 
 def _asks_without_pause(original: _Any, self: Path, event: _Any, now: float) -> None:
@@ -561,13 +553,15 @@ async def _nonce_once_for_all(self: HubSubmitter) -> int:
 
 
 def _gives_up(original: _Any, self: Path, batch: _Any, now: float, reason: str) -> None:
-    _drop(self, batch.numbers)
+    for number in batch.numbers:
+        if number in self._items:
+            self._forget(number)
 
 
 def _cursor_over_gaps(self: RelayListener, destination: int, numbers: _Any) -> None:
-    number = max(numbers, default=0)
-    if number > self._cursor(destination):
-        self._cursors.save(self._name(destination), Cursor(number, b""))
+    highest = max(numbers, default=0)
+    if highest > self._cursor(destination):
+        self._cursors.save(self._name(destination), Cursor(highest, b""))
 
 
 def _settled_over_gaps(original: _Any, self: Reconciler, path: _Any, nonce: int) -> None:
@@ -575,11 +569,8 @@ def _settled_over_gaps(original: _Any, self: Reconciler, path: _Any, nonce: int)
         original(self, path, lower)
 
 
-async def _opened_when_known(relay: _Any, batches: _Any) -> dict[int, bool]:
-    return {
-        number: await relay.reader.packet(entry.batch.receipts[0].packet_id) is not None
-        for number, entry in batches.items()
-    }
+async def _opened_when_seen(relay: _Any, batches: _Any) -> dict[int, bool]:
+    return dict.fromkeys(batches, True)
 
 
 def _kept_for_proven(original: _Any, view: View, chain: _Any, authentication: _Any) -> _Any:
@@ -643,7 +634,7 @@ GATEWAY = (
         "gateway: a span is forgotten for its first entry",
         "what is kept is taken for delivered because something older is not kept; a bug that the product once had",
         frozenset({"I13"}),
-        replaced(RelayReader, "entries_by_number", _span_refused_as_a_whole),
+        replaced(RelayReader, "_not_dropped", _span_refused_as_a_whole),
         0,
     ),
     PlantedBug(
@@ -675,10 +666,10 @@ GATEWAY = (
         0,
     ),
     PlantedBug(
-        "gateway: receipts opened when the packet is known",
-        "a batch of receipts is taken for opened as soon as its relay chain knows the packet",
+        "gateway: receipts taken for opened",
+        "a batch of receipts is taken for opened by its relay chain without asking",
         frozenset({"I13"}),
-        replaced(hub_to_relay, "_are_opened", _opened_when_known),
+        replaced(hub_to_relay, "_are_opened", _opened_when_seen),
         0,
     ),
     PlantedBug(

@@ -1,7 +1,5 @@
 """Rows 10 and 11 at the gateway's eyes: which logs count as messages of a hub."""
 
-from eth_abi.abi import encode
-
 from piebridge.chains.evm.hub import decode_log
 from piebridge.contracts.loader import load
 from piebridge.evm_chain.block import Log
@@ -44,7 +42,7 @@ def test_row_11_what_a_wrapper_says_of_a_hub_is_nothing(bench: HubBench) -> None
     """
     body = TokenTransfer(10**24, address_of("alice"), address_of("mallory")).encode()
     template = bench.sent(bench.send_token(1))
-    lie = encode(["bytes"], [template.header.encode() + body])
+    lie = template.header.encode() + body
     topic, entry = load("Hub").event_topic("PacketSent"), ((DOMAIN << 96) | (11 << 64) | 2).to_bytes(32, "big")
     call = token_transfer_data(DOMAIN, 2, 11, "bob", 7, bench.now + 600, bench.now + 900)
     wrapper = bench.hub.chain.create(hostile.creation(hostile.announcing(topic, entry, lie, bench.hub.token, call)))

@@ -133,6 +133,11 @@ class Twins:
         execution = self.execution()
         self._as_model(outcome, execution, lambda: self.model.call(execution, address_of("carrier"), data))
 
+    def is_aborted(self, packet: Packet) -> bool:
+        """Whether the origin of a transaction has an ABORT."""
+        slot = commitment.settlement_slot(packet.lane.relay, packet.header.transaction.nonce)
+        return (self.model.address, slot) in self.state
+
     def _as_model(self, outcome: Outcome, execution: Execution, do: Callable[[], object]) -> None:
         mark = execution.mark()
         try:
@@ -162,7 +167,9 @@ def test_model_and_contracts_agree_on_random_lives(seed: int) -> None:
     keys = [bytes([number]) * 32 for number in range(3)]
     for _ in range(45):
         bench.advance(draw.choice((1, 30, 2_000)))
-        kind = draw.choice(("transfer", "notarise", "receive", "receive", "receive", "receive", "settle"))
+        kind = draw.choice(
+            ("transfer", "transfer", "notarise", "receive", "receive", "receive", "receive", "settle", "settle")
+        )
         if kind == "transfer":
             twins.transfer(
                 draw.choice((THERE, ELSEWHERE)), draw.choice((1, 10**20, SUPPLY)), draw.choice((30, 90, 4_000))
@@ -170,9 +177,11 @@ def test_model_and_contracts_agree_on_random_lives(seed: int) -> None:
         elif kind == "notarise":
             twins.notarise(draw.choice((THERE, ELSEWHERE)), draw.choice(keys), draw.randbytes(32))
         elif kind == "settle" and (bound := [packet for packet in twins.sent if packet.lane.relay]):
-            packet = draw.choice(bound)
+            owed = [packet for packet in bound if twins.is_aborted(packet)]
+            packet = draw.choice(owed or bound)
             nonce = packet.header.transaction.nonce if draw.random() < 0.8 else draw.randint(1, 5)
-            twins.call(settle_data(DOMAIN, packet.lane.relay, nonce, packet.encode()))
+            for _ in range(draw.choice((1, 2))):  # the second time nothing is owed any more
+                twins.call(settle_data(DOMAIN, packet.lane.relay, nonce, packet.encode()))
         else:
             relay = bench.relays[draw.choice((11, 12))]
             first = len(relay.outboxes.get(HERE, [])) + 1
@@ -197,7 +206,7 @@ def _entry(draw: random.Random, twins: Twins, relay: ForgedRelay) -> Entry:
     kind = draw.choice(("token", "token", "record", "record", "origin verdict", "participant verdict", "home", "bare"))
     sequence = draw.randint(1, 6)
     if kind == "token":
-        expiry = now + draw.choice((-5, 1, 5_000))
+        expiry = now + draw.choice((-5, 1, 5, 5_000))
         packet = transfer(
             draw.choice((5, 10**24)),
             relay=draw.choice((relay.relay, relay.relay, 11)),

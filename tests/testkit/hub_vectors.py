@@ -103,6 +103,7 @@ class _Life:
     counters: dict[int, int] = field(default_factory=dict)
     outboxes: dict[int, OutboxHead] = field(default_factory=dict)
     nonces: dict[int, int] = field(default_factory=dict)
+    sequences: dict[int, int] = field(default_factory=dict)
     relay_head: OutboxHead = field(
         default_factory=lambda: OutboxHead(0, open_relay_outbox(DOMAIN, RELAY, REGISTRATION))
     )
@@ -117,8 +118,8 @@ class _Life:
         """Add a step; ``more`` goes beside it."""
         for relay, head in self.outboxes.items():
             self.words[commitment.chain_slot(DOMAIN, relay)] = ((1 << 256) - 1, int.from_bytes(head.value, "big"))
-            number_and_nonce = head.number | self.nonces.get(relay, 0) << 64
-            self.words[commitment.head_slot(DOMAIN, relay)] = ((1 << 128) - 1, number_and_nonce)
+            word = head.number | self.nonces.get(relay, 0) << 64 | self.sequences.get(relay, 0) << 152
+            self.words[commitment.head_slot(DOMAIN, relay)] = ((1 << 128) - 1 | ((1 << 56) - 1) << 152, word)
         stated = [slot for slot, word in self.words.items() if self.stated.get(slot) != word]
         self.stated = dict(self.words)
         self.steps.append(
@@ -363,9 +364,10 @@ def _transaction(life: _Life) -> None:
             REGISTRATION, PEER, nonce, b"own %d" % nonce, bound=True, gas=100_000, expiry=NOW + 100_000, nonce=nonce
         )
         packets.append(packet)
-        life.nonces[RELAY] = nonce
-        lane = commitment.send_lane_slot(DOMAIN, PEER, RELAY, 0)
-        life.words[lane] = ((1 << 64) - 1, nonce)
+        # The lane is a shared one toward the domain's first peer, so the head counts it.
+        life.nonces[RELAY] = life.sequences[RELAY] = nonce
+        life.words[commitment.send_lane_slot(DOMAIN, PEER, RELAY, 0)] = ((1 << 64) - 1, 0)
+        life.words[commitment.head_peer_slot(DOMAIN)] = ((1 << 256) - 1, PEER)
         made = life.make(RELAY, PacketEntry(life.height, packet))
         life.step(f"request {nonce}", "send", packet.encode(), **made)
     own = commitment.origin_status_slot(DOMAIN, RELAY, 1)

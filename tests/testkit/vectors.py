@@ -540,6 +540,7 @@ def identities() -> Json:
             ("receive lane", commitment.receive_lane_slot(domain, origin, relay, channel)),
             ("settlement", commitment.settlement_slot(relay, nonce)),
             ("closed", commitment.closed_slot()),
+            ("head peer", commitment.head_peer_slot(domain)),
         ):
             slots.append(
                 {

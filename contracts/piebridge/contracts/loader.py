@@ -20,6 +20,9 @@ from piebridge.crypto.errors import ConfigurationError, DecodingError
 EVM_VERSIONS = ("cancun", "london")
 """EVM versions that artifacts exist for. `london` is for chains with neither PUSH0 nor transient storage."""
 
+MESSAGE_EVENTS = {"PacketSent": "packet", "ReceiptsMade": "receipts", "ReportMade": "report"}
+"""Events of a hub whose data are a message itself and no ABI encoding, and what it is called here."""
+
 
 @dataclass(frozen=True)
 class Event:
@@ -115,6 +118,8 @@ class Artifact:
         for parameter, topic in zip(indexed, topics[1:], strict=True):
             dynamic = parameter["type"] in ("bytes", "string") or parameter["type"].endswith("]")
             arguments[parameter["name"]] = topic if dynamic else _decode([parameter["type"]], topic, what)[0]
+        if entry["name"] in MESSAGE_EVENTS:
+            return Event(entry["name"], {**arguments, MESSAGE_EVENTS[entry["name"]]: data})
         values = _decode([collapse_if_tuple(parameter) for parameter in plain], data, what)
         arguments |= {parameter["name"]: value for parameter, value in zip(plain, values, strict=True)}
         return Event(entry["name"], {parameter["name"]: arguments[parameter["name"]] for parameter in entry["inputs"]})

@@ -143,13 +143,15 @@ contract BridgeToken is IBridgeToken, BridgeApplication, EscrowCells {
         if (amount > _REFUND_CAP) revert CapExceeded(0, amount, _REFUND_CAP);
         _debit(msg.sender, amount);
         emit Transfer(msg.sender, address(0), amount);
-        return HUB.send(
+        uint256 to = uint160(recipient);
+        return _sendShort(
             Headers.transport(domain, destination, relay, 0, 0),
-            bytes8(0),
             Headers.transaction(Headers.ATP, 0, deadline, execExpiry, HANDLER_GAS),
             Headers.application(FUNCTION_TRANSFER, 0),
-            bytes32(0),
-            abi.encodePacked(amount, msg.sender, recipient)
+            // amount, sender, and as much of the recipient as fits
+            bytes32((uint256(amount) << 128) | (uint256(uint160(msg.sender)) >> 32)),
+            bytes32((uint256(uint160(msg.sender)) << 224) | (to << 64)),
+            BODY_SIZE
         );
     }
 

@@ -27,13 +27,13 @@ contract RecordNotary is IRecordNotary, BridgeApplication {
         external
         returns (bytes32 packetId)
     {
-        return HUB.send(
+        return _sendShort(
             Headers.transport(domain, destination, 0, 0, Headers.RECEIPT_WANTED),
-            bytes8(0),
             Headers.transaction(Headers.FORWARD, Headers.RETURN, 0, execExpiry, HANDLER_GAS),
             Headers.application(FUNCTION_NOTARISE, CALLBACK_CONFIRM),
-            bytes32(0),
-            abi.encodePacked(key, value)
+            key,
+            value,
+            64
         );
     }
 

@@ -21,38 +21,80 @@ library Frost {
     /// @param keyX Abscissa of the group key; as ecrecover takes it for a scalar it must be below the group order, which whoever makes a key checks.
     /// @param keyPrefix SEC 1 prefix of the group key: 2 for an even ordinate, 3 for an odd one.
     /// @param signature 65 bytes, R || z.
-    function verify(uint256 keyX, uint8 keyPrefix, bytes memory message, bytes memory signature)
+    function verify(uint256 keyX, uint256 keyPrefix, bytes memory message, bytes memory signature)
         internal
         view
         returns (bool)
     {
         if (signature.length != 65) return false;
-        uint256 commitmentPrefix;
-        uint256 commitmentX;
+        uint256 prefix;
+        uint256 x;
         uint256 z;
         assembly ("memory-safe") {
-            commitmentPrefix := byte(0, mload(add(signature, 0x20)))
-            commitmentX := mload(add(signature, 0x21))
+            prefix := byte(0, mload(add(signature, 0x20)))
+            x := mload(add(signature, 0x21))
             z := mload(add(signature, 0x41))
         }
-        if (keyPrefix < 2 || keyPrefix > 3 || keyX == 0 || keyX >= N) return false;
-        if (commitmentPrefix < 2 || commitmentPrefix > 3 || commitmentX >= FIELD || z >= N) return false;
+        (bool onCurve, uint256 y) = _ordinate(x, prefix & 1);
+        return onCurve && _holds(keyX, keyPrefix, message, prefix, x, y, z);
+    }
 
-        (bool onCurve, uint256 commitmentY) = _ordinate(commitmentX, commitmentPrefix & 1);
-        if (!onCurve) return false;
-
-        uint256 challenge = _challenge(commitmentPrefix, commitmentX, keyPrefix, keyX, message);
-        // A zero challenge would make s zero, which ecrecover refuses; it has probability 2^-256.
-        uint256 s = N - mulmod(challenge, keyX, N);
-        uint256 h = z == 0 ? 0 : N - mulmod(z, keyX, N);
-        address recovered = ecrecover(bytes32(h), keyPrefix + 25, bytes32(keyX), bytes32(s));
-        address expected;
+    /// @notice Like `verify`, for a signature in the call data that the ordinate of R follows: showing it is cheaper than taking the root.
+    /// @param offset Offset of 97 bytes, R (33) || z (32) || y(R) (32).
+    function verifyShown(uint256 keyX, uint256 keyPrefix, bytes memory message, uint256 offset)
+        internal
+        view
+        returns (bool)
+    {
+        uint256 prefix;
+        uint256 x;
+        uint256 y;
+        uint256 z;
+        bool onCurve;
         assembly ("memory-safe") {
-            mstore(0x00, commitmentX)
-            mstore(0x20, commitmentY)
-            expected := and(keccak256(0x00, 0x40), 0xffffffffffffffffffffffffffffffffffffffff)
+            prefix := byte(0, calldataload(offset))
+            x := calldataload(add(offset, 1))
+            z := calldataload(add(offset, 33))
+            y := calldataload(add(offset, 65))
+            onCurve := eq(mulmod(y, y, FIELD), addmod(mulmod(mulmod(x, x, FIELD), x, FIELD), 7, FIELD))
+            onCurve := and(onCurve, and(lt(y, FIELD), eq(and(y, 1), and(prefix, 1))))
         }
-        return recovered != address(0) && recovered == expected;
+        return onCurve && _holds(keyX, keyPrefix, message, prefix, x, y, z);
+    }
+
+    /// @dev Whether (R, z) with R = (x, y), a point whose parity is that of `prefix`, signs the message.
+    function _holds(
+        uint256 keyX,
+        uint256 keyPrefix,
+        bytes memory message,
+        uint256 prefix,
+        uint256 x,
+        uint256 y,
+        uint256 z
+    ) private view returns (bool valid) {
+        assembly ("memory-safe") {
+            // Prefixes are 2 or 3, numbers below their bound, key and z not zero.
+            valid := and(eq(shr(1, prefix), 1), eq(shr(1, keyPrefix), 1))
+            valid := and(valid, and(lt(x, FIELD), lt(sub(z, 1), sub(N, 1))))
+            valid := and(valid, lt(sub(keyX, 1), sub(N, 1)))
+        }
+        if (!valid) return false;
+        uint256 challenge = _challenge(prefix, x, keyPrefix, keyX, message);
+        assembly ("memory-safe") {
+            // A zero challenge would make s the order itself, which ecrecover refuses; it has probability 2^-256.
+            let input := mload(0x40)
+            mstore(input, sub(N, mulmod(z, keyX, N)))
+            mstore(add(input, 0x20), add(keyPrefix, 25))
+            mstore(add(input, 0x40), keyX)
+            mstore(add(input, 0x60), sub(N, mulmod(challenge, keyX, N)))
+            mstore(0x00, x)
+            mstore(0x20, y)
+            let expected := and(keccak256(0x00, 0x40), 0xffffffffffffffffffffffffffffffffffffffff)
+            // ecrecover writes nothing on failure.
+            mstore(0x00, 0)
+            pop(staticcall(gas(), 1, input, 0x80, 0x00, 0x20))
+            valid := and(eq(mload(0x00), expected), iszero(iszero(expected)))
+        }
     }
 
     /// @notice Takes a group key of 33 bytes (SEC 1 compressed) apart; invalid is what is no point or could not be used with `verify`.

@@ -20,40 +20,36 @@ library Quorum {
         uint256 bitmap,
         bytes calldata signatures
     ) internal view returns (bool valid) {
-        if (members.length == 0 || members.length % 20 != 0 || members.length > 256 * 20) {
-            return false;
-        }
-        if (threshold == 0 || signatures.length != threshold * 65) return false;
         assembly ("memory-safe") {
             let input := mload(0x40)
             let member := members.offset
             let signature := signatures.offset
-            let last := add(signature, sub(signatures.length, 65))
+            let signaturesEnd := add(signature, signatures.length)
+            // Whole members, and as many signatures as are needed, at least one.
+            let wrong := or(mod(members.length, 20), iszero(threshold))
+            wrong := or(wrong, xor(signatures.length, mul(threshold, 65)))
+            // A bitmap has room for 256 members.
+            wrong := or(wrong, gt(members.length, 5120))
             mstore(input, digest)
-            valid := 1
-            for { let membersEnd := add(member, members.length) } lt(member, membersEnd) { member := add(member, 20) } {
+            for {} bitmap { bitmap := shr(1, bitmap) } {
                 if and(bitmap, 1) {
-                    let s := calldataload(add(signature, 0x20))
-                    let v := byte(0, calldataload(add(signature, 0x40)))
-                    mstore(add(input, 0x20), v)
-                    mstore(add(input, 0x40), calldataload(signature))
-                    mstore(add(input, 0x60), s)
-                    // ecrecover writes nothing on failure: without this the last signer would count again.
+                    // ecrecover gives nothing unless v is 27 or 28 and r and s lie within the order. Its output stays as it was then, hence the zero.
+                    mstore(add(input, 0x20), byte(0, calldataload(add(signature, 0x40))))
+                    calldatacopy(add(input, 0x40), signature, 0x40)
                     mstore(0x00, 0)
-                    valid := staticcall(gas(), 1, input, 0x80, 0x00, 0x20)
-                    let signer := shr(96, calldataload(member))
-                    // The signer is this member, and there is one; s is the lower of its two forms, v is 27 or 28; the signature lies within its field.
-                    // ecrecover itself refuses r and s that are zero or beyond the order.
-                    valid := and(valid, and(eq(mload(0x00), signer), iszero(iszero(signer))))
-                    valid := and(valid, and(lt(s, add(HALF_ORDER, 1)), lt(sub(v, 27), 2)))
-                    valid := and(valid, iszero(gt(signature, last)))
-                    if iszero(valid) { break }
+                    pop(staticcall(gas(), 1, input, 0x80, 0x00, 0x20))
+                    let signer := mload(0x00)
+                    // The signer is this member, and there is one; s is the lower of its two forms.
+                    wrong := or(wrong, xor(signer, shr(96, calldataload(member))))
+                    wrong := or(wrong, or(iszero(signer), gt(mload(add(input, 0x60)), HALF_ORDER)))
                     signature := add(signature, 65)
+                    if wrong { break }
                 }
-                bitmap := shr(1, bitmap)
+                member := add(member, 20)
             }
-            // Neither a bit beyond the last member nor a signature without its bit.
-            valid := and(valid, and(iszero(bitmap), eq(signature, add(last, 65))))
+            // What lies behind the signatures is none, and bits beyond the members are no members: with either, these ends do not meet.
+            valid := and(iszero(wrong), eq(signature, signaturesEnd))
+            valid := and(valid, iszero(gt(member, add(members.offset, members.length))))
         }
     }
 }

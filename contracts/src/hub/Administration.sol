@@ -2,7 +2,8 @@
 pragma solidity 0.8.37;
 
 import {IApplication} from "../interfaces/IApplication.sol";
-import {IHubSelf} from "../interfaces/IHubSelf.sol";
+import {IHubAdministration} from "../interfaces/IHubAdministration.sol";
+import {IHubExecute} from "../interfaces/IHubSelf.sol";
 import {Frost} from "../crypto/Frost.sol";
 import {Calldata} from "./Calldata.sol";
 import {HubStorage} from "./HubStorage.sol";
@@ -14,7 +15,7 @@ import {TAG_GOVERNOR_HUB} from "./Tags.sol";
 /// @notice Code of a hub that is called rarely. It lies at an address of its own because of the limit on the size of code; a hub creates it, with the
 /// same binding, in its constructor, and runs it by delegatecall for the functions below and no others. It can never be exchanged.
 /// @dev Called directly it works on its own storage, which holds no governor key, no domain and no relay chain: everything is refused.
-contract Administration is ApplicationLayer {
+contract Administration is ApplicationLayer, IHubAdministration, IHubExecute {
     uint256 private constant NO_OP = 1;
     uint256 private constant OPEN_DOMAIN = 2;
     uint256 private constant REGISTER_RELAY = 3;
@@ -39,15 +40,15 @@ contract Administration is ApplicationLayer {
     /// Loops over all domains or all relay chains of one must fit a block.
     uint256 private constant LIST_LIMIT = 64;
 
-    /// What a bound outbox copies from the free one of its domain: largest body, times, version, pause of the domain, closing.
+    /// What a bound outbox copies from the free one of its domain: largest body, version, pause of the domain, closing.
     uint256 private constant HEAD_SHARED =
-        (uint256((1 << 80) - 1) << HEAD_MAX_BODY) | (VERSION_MASK << HEAD_VERSION) | FLAG_DOMAIN_PAUSED | FLAG_CLOSED;
+        (uint256(0xffffff) << HEAD_MAX_BODY) | (VERSION_MASK << HEAD_VERSION) | FLAG_DOMAIN_PAUSED | FLAG_CLOSED;
 
     constructor(Binding memory binding) HubStorage(binding) {}
 
     // ------------------------------------------------------------------------------------------------------------ taking a message
 
-    /// @notice See IHub.
+    /// @inheritdoc IHubAdministration
     function governor(bytes calldata message_) external onThisChain {
         _enter();
         uint256 offset = Calldata.start(message_);
@@ -68,7 +69,7 @@ contract Administration is ApplicationLayer {
             if (counter != expected) revert WrongCounter(counter, expected);
             _counters[domain] = counter;
             (bool done, bytes memory reason) =
-                address(this).call(abi.encodeCall(IHubSelf.execute, (uint32(domain), uint8(kind), body)));
+                address(this).call(abi.encodeCall(IHubExecute.execute, (uint32(domain), uint8(kind), body)));
             // A failure for want of gas is the carrier's doing and must not use up the message. Every failure of our own has a reason.
             if (!done && (reason.length < 4 || bytes4(reason) == InsufficientGas.selector)) revert InsufficientGas();
             emit GovernorMessageHandled(uint32(domain), counter, uint8(kind), done, reason);
@@ -94,7 +95,8 @@ contract Administration is ApplicationLayer {
         return message_[45:45 + length];
     }
 
-    /// @notice See IHubSelf. What fails reverts, so that nothing is half done.
+    /// @inheritdoc IHubExecute
+    /// @dev What fails reverts, so that nothing is half done.
     function execute(uint32 domain, uint8 kind, bytes calldata body) external onlySelf {
         bool wholeHub = kind == REGISTER_APPLICATION || kind == CLOSE || kind == ROTATE || kind == APPLICATION_CALL;
         bool either = kind == NO_OP || kind == UNPAUSE;
@@ -134,16 +136,18 @@ contract Administration is ApplicationLayer {
         uint256 maxDelta = Calldata.u32(offset + 8);
         _require(maxBody <= 0xffffff && minDelta <= 0xffffff && minDelta <= maxDelta && _closed == 0);
         Domain storage record = _domains[domain];
-        if (record.lifeCycle == 0) {
+        bool opened = record.lifeCycle == 0;
+        if (opened) {
             _require(_domainList.length < LIST_LIMIT);
             _domainList.push(uint32(domain));
             record.lifeCycle = 1;
             _openOutbox(domain, 0, FLAG_ACTIVE | (1 << HEAD_VERSION));
         }
         uint256 key = _outboxKey(domain, 0);
-        uint256 parameters = (maxBody << HEAD_MAX_BODY) | (minDelta << HEAD_MIN_DELTA) | (maxDelta << HEAD_MAX_DELTA);
-        _head[key] = (_head[key] & ~(uint256((1 << 80) - 1) << HEAD_MAX_BODY)) | parameters;
-        _shareHead(domain);
+        _head[key] = (_head[key] & ~(uint256(0xffffff) << HEAD_MAX_BODY)) | (maxBody << HEAD_MAX_BODY);
+        record.minDelta = uint24(minDelta);
+        record.maxDelta = uint32(maxDelta);
+        if (!opened) _raiseVersion(domain);
     }
 
     /// @dev Copies what the bound outboxes share with the free one of their domain.
@@ -156,7 +160,7 @@ contract Administration is ApplicationLayer {
         }
     }
 
-    /// @dev Lets every lane of the domain read its settings again.
+    /// @dev Lets every lane of the domain read its settings again, and hands on what heads share.
     function _raiseVersion(uint256 domain) private {
         uint256 key = _outboxKey(domain, 0);
         uint256 head = _head[key];
@@ -180,6 +184,7 @@ contract Administration is ApplicationLayer {
         if (member > 1) revert MalformedBody();
         _requireDomain(domain);
         _require(registration != 0 && registration != _REGISTRATION);
+        if (_headPeer[domain] == 0) _headPeer[domain] = registration;
         Peer storage peer = _peers[_outboxKey(domain, registration)];
         uint256 old = (domain << 64) | peer.evmChainId;
         if (_registrationOfChain[old] == registration) delete _registrationOfChain[old];
@@ -468,7 +473,7 @@ contract Administration is ApplicationLayer {
 
     // ------------------------------------------------------------------------------------------------------------ equivocation
 
-    /// @notice See IHub.
+    /// @inheritdoc IHubAdministration
     function reportEquivocation(bytes calldata first, bytes calldata second) external onThisChain {
         _enter();
         (uint256 relay, uint256 domain, uint256 destination, uint256 number, bytes32 value) = _openStatement(first);
@@ -488,12 +493,147 @@ contract Administration is ApplicationLayer {
         returns (uint256 relay, uint256 domain, uint256 destination, uint256 number, bytes32 value)
     {
         uint256 offset = Calldata.start(statement);
-        Endorsers memory endorsers = _openEndorsers(offset, offset + statement.length);
-        if (endorsers.end + 44 != offset + statement.length) revert MalformedRange();
-        destination = Calldata.u32(endorsers.end);
-        number = Calldata.u64(endorsers.end + 4);
-        value = bytes32(Calldata.word(endorsers.end + 12));
-        _requireEndorsed(endorsers, destination, number, value);
-        return (endorsers.relay, endorsers.domain, destination, number, value);
+        (uint256 proof, uint256 rest,) = _openEndorsers(offset, offset + statement.length);
+        if (rest + 44 != offset + statement.length) revert MalformedRange();
+        destination = Calldata.u32(rest);
+        number = Calldata.u64(rest + 4);
+        value = bytes32(Calldata.word(rest + 12));
+        _requireEndorsed(offset, proof, destination, number, value);
+        return (Calldata.u32(offset + 4), Calldata.u32(offset), destination, number, value);
+    }
+
+    // ------------------------------------------------------------------------------------------------------------ channels
+
+    /// @inheritdoc IHubAdministration
+    function openChannel(uint8 transportProtocol) external onThisChain returns (uint32 channel) {
+        uint256 application = _senders[msg.sender] & U32;
+        if (application == 0) revert NotAllowed(msg.sender);
+        if (!Protocols.isTransport(transportProtocol)) revert InvalidHeader();
+        channel = ++_lastChannel;
+        _channels[channel] = (uint256(transportProtocol) << 32) | application;
+        emit ChannelOpened(channel, uint32(application), transportProtocol);
+    }
+
+    // ------------------------------------------------------------------------------------------------------------ reading
+
+    /// @inheritdoc IHubAdministration
+    function route(uint32 domain, uint32 destination, uint32 application) external view returns (uint32) {
+        uint256 slot = _routingSlot(destination, application);
+        uint32[] storage relays = _domains[domain].relays;
+        for (uint256 i = 0; i < relays.length; ++i) {
+            uint256 head = _head[_outboxKey(domain, relays[i])];
+            uint256 first = (head >> HEAD_FIRST_SLOT) & 0x3ff;
+            if (slot >= first && slot < first + ((head >> HEAD_SLOTS) & 0x7ff)) return relays[i];
+        }
+        revert NotPossible();
+    }
+
+    /// @inheritdoc IHubAdministration
+    function REGISTRATION() external view returns (uint32) {
+        return uint32(_REGISTRATION);
+    }
+
+    /// @inheritdoc IHubAdministration
+    function DEV() external view returns (bool) {
+        return _DEV;
+    }
+
+    /// @inheritdoc IHubAdministration
+    function QUEUE() external view returns (bool) {
+        return _QUEUE;
+    }
+
+    /// @inheritdoc IHubAdministration
+    function MAX_HANDLER_GAS() external view returns (uint32) {
+        return uint32(_MAX_HANDLER_GAS);
+    }
+
+    /// @inheritdoc IHubAdministration
+    function message(uint32 domain, uint32 relay, uint64 number) external view returns (bytes memory) {
+        return _messages[(_outboxKey(domain, relay) << 64) | number];
+    }
+
+    /// @inheritdoc IHubAdministration
+    function outbox(uint32 domain, uint32 relay)
+        external
+        view
+        returns (uint64 number, uint64 lastNonce, bytes32 value, uint256 flags)
+    {
+        uint256 key = _outboxKey(domain, relay);
+        uint256 head = _head[key];
+        return (uint64(head), uint64(head >> HEAD_NONCE), _chain[key], head >> HEAD_FLAGS);
+    }
+
+    /// @inheritdoc IHubAdministration
+    function applicationOf(uint32 application)
+        external
+        view
+        returns (address account, uint16 protocols, bool paused, uint32 lifeCycle)
+    {
+        uint256 record = _applications[application];
+        return (
+            address(uint160(record)),
+            uint16(record >> APP_PROTOCOLS),
+            record & APP_PAUSED != 0,
+            uint32(record >> APP_LIFE_CYCLE)
+        );
+    }
+
+    /// @inheritdoc IHubAdministration
+    function applicationIdOf(address account) external view returns (uint32) {
+        return uint32(_senders[account]);
+    }
+
+    /// @inheritdoc IHubAdministration
+    function relayOf(uint32 relay)
+        external
+        view
+        returns (uint32 domain, uint8 state, uint32 epoch, uint40 overlapUntil, uint32 lifeCycle)
+    {
+        Relay storage record = _relays[relay];
+        return (record.domain, record.state, record.epoch, record.overlapUntil, record.lifeCycle);
+    }
+
+    /// @inheritdoc IHubAdministration
+    function domainOf(uint32 domain)
+        external
+        view
+        returns (
+            uint32 lifeCycle,
+            uint32 policyEpoch,
+            uint8 method,
+            uint8 largestDepth,
+            uint16 notaryEpoch,
+            uint32[] memory relays
+        )
+    {
+        Domain storage record = _domains[domain];
+        return
+            (
+                record.lifeCycle,
+                record.policyEpoch,
+                record.method,
+                record.largestDepth,
+                record.notaryEpoch,
+                record.relays
+            );
+    }
+
+    /// @inheritdoc IHubAdministration
+    function counterOf(uint32 domain) external view returns (uint64) {
+        return _counters[domain];
+    }
+
+    /// @inheritdoc IHubAdministration
+    function governorKey() external view returns (uint256 x, uint8 prefix, uint32 epoch) {
+        return (_governorKeyX, _governorKeyPrefix, _governorKeyEpoch);
+    }
+
+    /// @inheritdoc IHubAdministration
+    function isRegistered(uint8 layer, uint32 protocol) external view returns (bool) {
+        if (layer == Protocols.LAYER_TRANSPORT) return Protocols.isTransport(protocol);
+        if (layer == Protocols.LAYER_VERIFICATION) return Protocols.isVerification(protocol);
+        if (layer == Protocols.LAYER_TRANSACTION) return Protocols.isTransaction(protocol);
+        return layer == Protocols.LAYER_APPLICATION && uint160(_applications[protocol]) != 0;
     }
 }

@@ -2,7 +2,7 @@
 pragma solidity 0.8.37;
 
 import {IApplication} from "../interfaces/IApplication.sol";
-import {IHubSelf} from "../interfaces/IHubSelf.sol";
+import {IHubReturning} from "../interfaces/IHubSelf.sol";
 import {PacketHeader} from "./PacketHeader.sol";
 import {VerificationLayer} from "./VerificationLayer.sol";
 
@@ -19,12 +19,11 @@ abstract contract ApplicationLayer is VerificationLayer {
     uint256 private constant CALL_RESERVE = 500;
 
     /// @dev Application header of a packet that is sent: the sender's word with its application id and the length of the body.
-    function _applicationDown(uint256 application, uint256 bodyLength, uint256 transaction)
+    function _applicationDown(uint256 application, uint256 bodyLength, uint256 transaction, uint256 sender)
         internal
         view
         returns (uint256)
     {
-        uint256 sender = _senders[msg.sender];
         uint256 protocols = (sender >> SENDER_PROTOCOLS) & 0xffff;
         if ((protocols >> PacketHeader.protocol(transaction)) & 1 == 0) revert NotAllowed(msg.sender);
         if (sender & SENDER_PAUSED != 0) revert ApplicationPaused(uint32(sender));
@@ -71,7 +70,7 @@ abstract contract ApplicationLayer is VerificationLayer {
         internal
         returns (bool success, bytes memory returned)
     {
-        bytes memory data = abi.encodeCall(IHubSelf.callReturning, (account, gasLimit, packetId, packet));
+        bytes memory data = abi.encodeCall(IHubReturning.callReturning, (account, gasLimit, packetId, packet));
         // Two frames keep back 1/64 each (together less than 1/32); the inner one copies the packet once more.
         uint256 available = gasleft();
         if (available - available / 32 < gasLimit + 15_000 + 10 * packet.length) revert InsufficientGas();

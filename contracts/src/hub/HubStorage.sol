@@ -4,7 +4,7 @@ pragma solidity 0.8.37;
 import {IHubEvents} from "../interfaces/IHubEvents.sol";
 import {Guard} from "guard/Guard.sol";
 
-/// @title Where a hub keeps what. Slots 0 to 8 are proven to other chains (formats, section 7); the order of these declarations is part of the format.
+/// @title Where a hub keeps what. Slots 0 to 9 are proven to other chains (formats, section 7); the order of these declarations is part of the format.
 abstract contract HubStorage is IHubEvents, Guard {
     // ------------------------------------------------------------------------------------------------------------ proven
 
@@ -26,6 +26,17 @@ abstract contract HubStorage is IHubEvents, Guard {
     mapping(uint256 transaction => bytes32) internal _settlement;
     /// Slot 8. Number of the block at which the hub was closed, 0 while it is open.
     uint256 internal _closed;
+    /// Slot 9. Domain to the registration of its first peer, for ever: of the shared lanes (channel 0) toward it the counter is in the head.
+    mapping(uint256 domain => uint256) internal _headPeer;
+
+    // Slots of these mappings, for code that computes the slot of an element once.
+    uint256 internal constant BASE_CHAIN = 0;
+    uint256 internal constant BASE_HEAD = 1;
+    uint256 internal constant BASE_STATUS = 2;
+    uint256 internal constant BASE_SEEN = 3;
+    uint256 internal constant BASE_RECEIPTS = 4;
+    uint256 internal constant BASE_SEND_LANE = 5;
+    uint256 internal constant BASE_RECEIVE_LANE = 6;
 
     // ------------------------------------------------------------------------------------------------------------ the hub's own business
 
@@ -72,6 +83,8 @@ abstract contract HubStorage is IHubEvents, Guard {
         uint8 method;
         uint8 largestDepth;
         uint16 notaryEpoch;
+        uint24 minDelta;
+        uint32 maxDelta;
         uint32[] relays;
     }
 
@@ -88,18 +101,19 @@ abstract contract HubStorage is IHubEvents, Guard {
     uint8 internal constant FROZEN = 4;
     uint8 internal constant TERMINATED = 5;
 
-    // Head of an outbox: bits 0 to 63 entry number, 64 to 127 last nonce, 128 to 151 largest body, 152 to 175 and 176 to 207 shortest and longest time
-    // that a packet may have (seconds), 208 to 217 first routing slot, 218 to 228 number of routing slots, 229 to 249 version of the settings that lanes
-    // copy, 250 to 255 flags. All that a send needs of its domain and relay chain is here, in a slot that it writes anyway.
+    // Head of an outbox: bits 0 to 63 entry number, 64 to 127 last nonce, 128 to 151 largest body, 152 to 207 last sequence of the shared lane toward the
+    // domain's first peer, 208 to 217 first routing slot, 218 to 228 number of routing slots, 229 to 249 version of the settings that are copied elsewhere,
+    // 250 to 255 flags. What a send needs of its domain and relay chain is here, in a slot that it writes anyway, or a copy of it where it reads anyway.
     uint256 internal constant HEAD_NONCE = 64;
     uint256 internal constant HEAD_MAX_BODY = 128;
-    uint256 internal constant HEAD_MIN_DELTA = 152;
-    uint256 internal constant HEAD_MAX_DELTA = 176;
+    uint256 internal constant HEAD_SEQUENCE = 152;
     uint256 internal constant HEAD_FIRST_SLOT = 208;
     uint256 internal constant HEAD_SLOTS = 218;
     uint256 internal constant HEAD_VERSION = 229;
     uint256 internal constant HEAD_FLAGS = 250;
     uint256 internal constant VERSION_MASK = (1 << 21) - 1;
+    /// 2^56 packets are never sent: a carry out of this field is not guarded against.
+    uint256 internal constant SEQUENCE_MASK = (1 << 56) - 1;
 
     uint256 internal constant FLAG_OPEN = 1 << 250;
     uint256 internal constant FLAG_ACTIVE = 1 << 251;
@@ -108,21 +122,33 @@ abstract contract HubStorage is IHubEvents, Guard {
     uint256 internal constant FLAG_CLOSED = 1 << 254;
     uint256 internal constant FLAG_FROZEN = 1 << 255;
 
-    // Lane at the sending end: bits 0 to 63 last sequence; then copies of settings, made when their version is not that of the head: 64 to 95 largest gas
-    // limit of the destination, 96 to 127 owner of the channel, 128 to 151 version, 152 to 159 method, 160 to 167 largest depth, 168 to 183 notary epoch,
-    // 184 member, 185 reliable.
-    uint256 internal constant LANE_GAS = 64;
-    uint256 internal constant LANE_OWNER = 96;
-    uint256 internal constant LANE_VERSION = 128;
-    uint256 internal constant LANE_METHOD = 152;
-    uint256 internal constant LANE_DEPTH = 160;
-    uint256 internal constant LANE_EPOCH = 168;
-    uint256 internal constant LANE_MEMBER = 1 << 184;
-    uint256 internal constant LANE_RELIABLE = 1 << 185;
+    // Settings that are copied, valid while their version is that of the head: 64 to 95 largest gas limit of the destination, 128 to 148 version, 149 to 150
+    // method, 151 member, 152 to 159 largest depth, 160 to 175 notary epoch, 176 to 199 and 200 to 231 shortest and longest time that a packet may have
+    // (seconds). Two kinds of words have them at these places.
+    uint256 internal constant SETTINGS = uint256((1 << 104) - 1) << 128 | U32 << 64;
+    uint256 internal constant SETTINGS_GAS = 64;
+    uint256 internal constant SETTINGS_VERSION = 128;
+    uint256 internal constant SETTINGS_METHOD = 149;
+    uint256 internal constant SETTINGS_MEMBER = 1 << 151;
+    uint256 internal constant SETTINGS_DEPTH = 152;
+    uint256 internal constant SETTINGS_EPOCH = 160;
+    uint256 internal constant SETTINGS_MIN_DELTA = 176;
+    uint256 internal constant SETTINGS_MAX_DELTA = 200;
 
-    // Sender: bits 0 to 31 application id, 32 to 47 transaction protocols allowed, 48 paused.
-    uint256 internal constant SENDER_PROTOCOLS = 32;
-    uint256 internal constant SENDER_PAUSED = 1 << 48;
+    // Lane at the sending end: bits 0 to 63 last sequence (unless it is in the head), 96 to 127 owner of the channel, 249 reliable, 250 counted in the head.
+    uint256 internal constant LANE_OWNER = 96;
+    uint256 internal constant LANE_RELIABLE = 1 << 249;
+    uint256 internal constant LANE_IN_HEAD = 1 << 250;
+
+    // Sender: bits 0 to 31 application id, 32 to 63 and 96 to 127 domain and its first peer if this word has the settings of the lanes there, 232 to 247
+    // transaction protocols allowed, 248 paused.
+    uint256 internal constant SENDER_DOMAIN = 32;
+    uint256 internal constant SENDER_PEER = 96;
+    uint256 internal constant SENDER_PROTOCOLS = 232;
+    uint256 internal constant SENDER_PAUSED = 1 << 248;
+    /// What says whether the settings of a sender are those of a lane.
+    uint256 internal constant SENDER_COPY = U32 << SENDER_DOMAIN | U32 << SENDER_PEER | VERSION_MASK
+        << SETTINGS_VERSION;
 
     // Application: bits 0 to 159 address, 160 to 175 transaction protocols allowed, 176 paused, 192 to 223 life-cycle number.
     uint256 internal constant APP_PROTOCOLS = 160;
@@ -175,6 +201,18 @@ abstract contract HubStorage is IHubEvents, Guard {
 
     function _outboxKey(uint256 domain, uint256 relay) internal pure returns (uint256) {
         return (domain << 32) | relay;
+    }
+
+    function _load(uint256 slot) internal view returns (uint256 value) {
+        assembly ("memory-safe") {
+            value := sload(slot)
+        }
+    }
+
+    function _store(uint256 slot, uint256 value) internal {
+        assembly ("memory-safe") {
+            sstore(slot, value)
+        }
     }
 
     /// @dev The slot of `key` in the mapping at slot `base`, for code that keeps a slot over several packets.

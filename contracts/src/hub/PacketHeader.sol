@@ -172,7 +172,7 @@ library PacketHeader {
         }
     }
 
-    /// @notice The packet of these headers and this body, and its id. In front of the packet lies one more word that is free to use.
+    /// @notice The packet of these headers and this body, and its id.
     /// @param transport The transport header.
     /// @param verification The verification header, in the lowest 64 bits.
     /// @param transaction The transaction header.
@@ -188,7 +188,7 @@ library PacketHeader {
     ) internal pure returns (bytes memory packet, bytes32 id) {
         bytes32 tag = TAG_PACKET;
         assembly ("memory-safe") {
-            packet := add(mload(0x40), 0x20)
+            packet := mload(0x40)
             let header := add(packet, 0x20)
             mstore(header, transport)
             mstore(add(header, 32), shl(192, verification))

@@ -23,14 +23,11 @@ abstract contract TransactionLayer is ApplicationLayer {
     /// The settlement slot of a transaction whose effect was undone.
     bytes32 internal constant SETTLED = bytes32(uint256(1));
 
-    uint256 private constant BASE_STATUS = 2;
-    uint256 private constant BASE_SEEN = 3;
-    uint256 private constant BASE_RECEIPTS = 4;
     /// Most sequences with a final status that one packet lets an ordered lane pass over. The next packet goes on from there.
     uint256 private constant PASS_LIMIT = 256;
     /// Where members of Batch lie in memory.
-    uint256 private constant CONTENT_MEMBER = 13 * 32;
-    uint256 private constant CONTENT_END_MEMBER = 14 * 32;
+    uint256 private constant CONTENT_MEMBER = 11 * 32;
+    uint256 private constant CONTENT_END_MEMBER = 12 * 32;
 
     /// What is known while the entries of a range are gone through. A bitmap word and an application's record are kept as long as they do not change.
     struct Batch {
@@ -42,30 +39,29 @@ abstract contract TransactionLayer is ApplicationLayer {
         uint256 bitmap;
         bool dirty;
         uint256 application; // id whose record is kept; 0: none
-        address account;
-        bool applicationPaused;
-        bool bound; // a packet of a bound lane came to its end
-        bool wanted; // so did one with RECEIPT_WANTED
+        uint256 account; // address and pause of that application, see _callable
+        uint256 marks; // 1: a packet of a bound lane came to its end, 2: one with RECEIPT_WANTED did
         uint256 ended; // number of packets that came to their end
         bytes content; // receipts as they are shown; see _prepareReceipts
         uint256 contentEnd;
-        uint256 list; // receipts as they are hashed, where that differs from how they are shown; 0: it does not
-        uint256 listEnd;
+        uint256 list; // end of the receipts as they are hashed, then these, where that differs from how they are shown; 0: it does not
     }
 
     // ------------------------------------------------------------------------------------------------------------ sending
 
     /// @dev Transaction header of a packet that is sent, and the head with the nonce that it took.
-    function _transactionDown(uint256 transport, uint256 transaction, uint256 application, uint256 head)
-        internal
-        view
-        returns (uint256, uint256)
-    {
+    function _transactionDown(
+        uint256 transport,
+        uint256 transaction,
+        uint256 application,
+        uint256 head,
+        uint256 settings
+    ) internal view returns (uint256, uint256) {
         unchecked {
             uint256 expiry = PacketHeader.execExpiry(transaction);
             uint256 deadline = PacketHeader.deadline(transaction);
-            uint256 earliest = block.timestamp + ((head >> HEAD_MIN_DELTA) & 0xffffff);
-            uint256 latest = block.timestamp + ((head >> HEAD_MAX_DELTA) & U32);
+            uint256 earliest = block.timestamp + ((settings >> SETTINGS_MIN_DELTA) & 0xffffff);
+            uint256 latest = block.timestamp + ((settings >> SETTINGS_MAX_DELTA) & U32);
             if (transaction & PacketHeader.RETURN != 0 && transport & PacketHeader.RECEIPT_WANTED == 0) {
                 revert InvalidHeader();
             }
@@ -87,14 +83,6 @@ abstract contract TransactionLayer is ApplicationLayer {
             head += 1 << HEAD_NONCE;
             transaction |= PacketHeader.REQUEST_FIXED | (_REGISTRATION << 176);
             return (transaction | (((head >> HEAD_NONCE) & U64) << 112), head);
-        }
-    }
-
-    function _routingSlot(uint256 destination, uint256 application) internal view returns (uint256 slot) {
-        uint256 key = (_REGISTRATION << 224) | (destination << 192) | (application << 160);
-        assembly ("memory-safe") {
-            mstore(0x00, key)
-            slot := and(keccak256(0x00, 0x0c), 0x3ff)
         }
     }
 
@@ -130,8 +118,8 @@ abstract contract TransactionLayer is ApplicationLayer {
             } else {
                 if (!whole || batch.paused) return;
                 _focusApplication(batch, PacketHeader.applicationId(Calldata.word(offset + 72)));
-                if (batch.applicationPaused) return;
-                account = batch.account;
+                if (batch.account & APP_PAUSED != 0) return;
+                account = address(uint160(batch.account));
                 if (PacketHeader.gasLimit(transaction) > _MAX_HANDLER_GAS) code = FAILED_GAS;
                 else if (account == address(0)) code = FAILED_APPLICATION;
             }
@@ -226,13 +214,13 @@ abstract contract TransactionLayer is ApplicationLayer {
             if (bound) {
                 batch.bitmap |= (code & 0x7f == EXECUTED ? COMMITTED : ABORTED) << (2 * (sequence & 127));
                 batch.dirty = true;
-                batch.bound = true;
+                batch.marks |= 1;
             } else if (laneSlot == 0) {
                 batch.bitmap |= 1 << (sequence & 255);
                 batch.dirty = true;
             }
             if (laneSlot != 0) _store(laneSlot, bound ? _passFinal(batch, transport, sequence) : sequence);
-            if (transport & PacketHeader.RECEIPT_WANTED != 0) batch.wanted = true;
+            batch.marks |= (transport & PacketHeader.RECEIPT_WANTED) >> 232;
             ++batch.ended;
             _addReceipt(batch, packetId, code, returned);
         }
@@ -241,7 +229,8 @@ abstract contract TransactionLayer is ApplicationLayer {
     function _focusApplication(Batch memory batch, uint256 application) private view {
         if (batch.application == application) return;
         batch.application = application;
-        (batch.account, batch.applicationPaused) = _callable(application);
+        (address account, bool paused) = _callable(application);
+        batch.account = uint160(account) | (paused ? APP_PAUSED : 0);
     }
 
     // ------------------------------------------------------------------------------------------------------------ receipts that are made
@@ -256,13 +245,13 @@ abstract contract TransactionLayer is ApplicationLayer {
             let free := add(content, add(0x60, add(mul(packets, 33), mul(returning, 258))))
             if returning {
                 list := free
-                free := add(free, add(0x20, mul(packets, 65)))
+                mstore(list, add(list, 0x20))
+                free := add(free, add(0x40, mul(packets, 65)))
             }
             mstore(0x40, and(add(free, 31), not(31)))
             mstore(add(batch, CONTENT_MEMBER), content)
         }
         batch.list = list;
-        batch.listEnd = list;
         assembly ("memory-safe") {
             mstore(add(batch, CONTENT_END_MEMBER), add(content, 0x26))
         }
@@ -270,12 +259,13 @@ abstract contract TransactionLayer is ApplicationLayer {
 
     function _addReceipt(Batch memory batch, bytes32 packetId, uint256 code, bytes memory returned) private pure {
         uint256 end = batch.contentEnd;
-        uint256 listEnd = batch.listEnd;
+        uint256 list = batch.list;
         assembly ("memory-safe") {
             mstore(end, packetId)
             mstore8(add(end, 0x20), code)
             end := add(end, 33)
-            if listEnd {
+            if list {
+                let listEnd := mload(list)
                 mstore(listEnd, packetId)
                 mstore8(add(listEnd, 0x20), code)
                 listEnd := add(listEnd, 33)
@@ -291,32 +281,32 @@ abstract contract TransactionLayer is ApplicationLayer {
                     mstore(listEnd, keccak256(add(returned, 0x20), length))
                     listEnd := add(listEnd, 0x20)
                 }
+                mstore(list, listEnd)
             }
         }
         batch.contentEnd = end;
-        batch.listEnd = listEnd;
     }
 
     /// @dev Writes what is still kept in memory and makes the entry for the receipts, if anybody needs one.
     function _closeBatch(Batch memory batch) internal {
         _flush(batch);
-        if (!batch.bound && !batch.wanted) return;
+        uint256 marks = batch.marks;
+        if (marks == 0) return;
         bytes memory content = batch.content;
         uint256 contentEnd = batch.contentEnd;
         uint256 list = batch.list;
-        uint256 listEnd = batch.listEnd;
         uint256 prefix = (batch.relay << 16) | batch.ended;
         bytes32 listHash;
         assembly ("memory-safe") {
             let items := add(content, 0x26)
             switch list
             case 0 { listHash := keccak256(items, sub(contentEnd, items)) }
-            default { listHash := keccak256(list, sub(listEnd, list)) }
+            default { listHash := keccak256(add(list, 0x20), sub(mload(list), add(list, 0x20))) }
             // The word that ends where the items begin: its last six bytes are relay and count, the others are overwritten by the length.
             mstore(add(content, 0x06), prefix)
             mstore(content, sub(contentEnd, add(content, 0x20)))
         }
-        _appendReceipts(batch.domain, batch.bound ? batch.relay : 0, batch.relay, listHash, content);
+        _appendReceipts(batch.domain, marks & 1 != 0 ? batch.relay : 0, batch.relay, listHash, content);
     }
 
     // ------------------------------------------------------------------------------------------------------------ receipts that come home
@@ -331,7 +321,7 @@ abstract contract TransactionLayer is ApplicationLayer {
             if (transport & ((U32 << 192) | (U32 << 160)) != here) return;
             if (relay != 0 && relay != batch.relay) return;
             uint256 code = Calldata.u8(offset + 168);
-            if (!_wasSent(transport) || _wasReceipted(batch, transport)) return;
+            if (PacketHeader.sequence(transport) > _lastSequence(transport) || _wasReceipted(batch, transport)) return;
 
             if (PacketHeader.callback(Calldata.word(offset + 72)) == 0) return;
             bytes32 packetId = PacketHeader.packetIdOfHash(offset);
@@ -343,12 +333,6 @@ abstract contract TransactionLayer is ApplicationLayer {
                 emit CallbackFailed(packetId, reason);
             }
         }
-    }
-
-    function _wasSent(uint256 transport) private view returns (bool) {
-        uint256 key = (PacketHeader.domain(transport) << 96) | (PacketHeader.destination(transport) << 64)
-            | (PacketHeader.relay(transport) << 32) | PacketHeader.channel(transport);
-        return PacketHeader.sequence(transport) <= _sendLane[key] & U64;
     }
 
     /// @dev Whether the receipt of a packet was taken before; marks it as taken.
@@ -518,18 +502,6 @@ abstract contract TransactionLayer is ApplicationLayer {
         }
     }
 
-    function _load(uint256 slot) internal view returns (uint256 value) {
-        assembly ("memory-safe") {
-            value := sload(slot)
-        }
-    }
-
-    function _store(uint256 slot, uint256 value) internal {
-        assembly ("memory-safe") {
-            sstore(slot, value)
-        }
-    }
-
     function _statusKey(uint256 domain, uint256 source, uint256 relay, uint256 channel, uint256 sequence)
         internal
         pure
@@ -543,6 +515,6 @@ abstract contract TransactionLayer is ApplicationLayer {
         pure
         returns (uint256)
     {
-        return _slotOf(6, (domain << 96) | (source << 64) | (relay << 32) | channel);
+        return _slotOf(BASE_RECEIVE_LANE, (domain << 96) | (source << 64) | (relay << 32) | channel);
     }
 }

@@ -38,6 +38,13 @@ abstract contract TransportLayer is HubStorage {
         }
     }
 
+    /// @dev Makes the log of an entry: an event with `entry` as topic whose data are `content` and nothing else.
+    function _emitEntry(bytes32 topic, uint256 entry, bytes memory content) internal {
+        assembly ("memory-safe") {
+            log2(add(content, 0x20), mload(content), topic, entry)
+        }
+    }
+
     function _openOutbox(uint256 domain, uint256 relay, uint256 head) internal {
         uint256 key = _outboxKey(domain, relay);
         _chain[key] = keccak256(
@@ -46,12 +53,15 @@ abstract contract TransportLayer is HubStorage {
         _head[key] = head | FLAG_OPEN;
     }
 
-    /// @dev Makes the next entry of an outbox. `head` is its head as the caller has read it (and raised the nonce in it). Returns the entry's id for events.
-    function _append(uint256 key, uint256 head, bytes32 messageId) internal returns (uint256 entry) {
+    /// @dev Makes the next entry of an outbox. `head` is its head as the caller has read it at `headSlot` (and counted in it). Returns the entry's id for
+    /// events.
+    function _append(uint256 key, uint256 headSlot, uint256 head, bytes32 messageId) internal returns (uint256 entry) {
         unchecked {
             head += 1;
-            _head[key] = head;
-            _chain[key] = _fold(TAG_OUTBOX, _chain[key], head & U64, block.number, messageId);
+            _store(headSlot, head);
+            uint256 chainSlot = _slotOf(BASE_CHAIN, key);
+            bytes32 value = _fold(TAG_OUTBOX, bytes32(_load(chainSlot)), head & U64, block.number, messageId);
+            _store(chainSlot, uint256(value));
             return (key << 64) | (head & U64);
         }
     }
@@ -68,9 +78,10 @@ abstract contract TransportLayer is HubStorage {
         bytes memory report =
             abi.encodePacked(kind, uint32(relay), uint64(block.number), uint64(bound >> HEAD_NONCE), uint64(bound));
         bytes32 messageId = keccak256(abi.encodePacked(TAG_REPORT, keccak256(report)));
-        uint256 entry = _append(key, _head[key], messageId);
+        uint256 headSlot = _slotOf(BASE_HEAD, key);
+        uint256 entry = _append(key, headSlot, _load(headSlot), messageId);
         if (_QUEUE) _keep(entry, FORM_REPORT, report);
-        emit ReportMade(entry, report);
+        _emitEntry(ReportMade.selector, entry, report);
     }
 
     /// @dev Makes the entry for a batch of receipts. `list` and `content` are the receipts as they are hashed and as they are shown (section 6.2).
@@ -88,62 +99,109 @@ abstract contract TransportLayer is HubStorage {
             mstore(add(buffer, 0x28), listHash)
             messageId := keccak256(buffer, 0x48)
         }
-        uint256 entry = _append(key, _head[key], messageId);
+        uint256 headSlot = _slotOf(BASE_HEAD, key);
+        uint256 entry = _append(key, headSlot, _load(headSlot), messageId);
         if (_QUEUE) _keep(entry, FORM_RECEIPTS, content);
-        emit ReceiptsMade(entry, content);
+        _emitEntry(ReceiptsMade.selector, entry, content);
     }
 
     // ------------------------------------------------------------------------------------------------------------ channels and lanes
 
-    /// @dev Slot and content of the lane of a packet at this, its sending end, with settings as of now.
-    function _laneOf(uint256 transport, uint256 head) internal view returns (uint256 slot, uint256 lane) {
-        uint256 base;
-        assembly ("memory-safe") {
-            base := _sendLane.slot
-        }
-        uint256 key = (PacketHeader.domain(transport) << 96) | (PacketHeader.destination(transport) << 64)
-            | (PacketHeader.relay(transport) << 32) | PacketHeader.channel(transport);
-        slot = _slotOf(base, key);
-        assembly ("memory-safe") {
-            lane := sload(slot)
-        }
-        if ((lane >> LANE_VERSION) & VERSION_MASK != (head >> HEAD_VERSION) & VERSION_MASK) {
-            lane = _withSettings(transport, head, lane);
+    /// @dev Gives the next sequence of its lane to a packet that is sent: returns the lane's settings as of now, the sequence, and the head with what was
+    /// counted there.
+    function _takeSequence(uint256 transport, uint256 head, uint256 sender)
+        internal
+        returns (uint256 settings, uint256 sequence, uint256)
+    {
+        unchecked {
+            uint256 version = (head >> (HEAD_VERSION - SETTINGS_VERSION)) & (VERSION_MASK << SETTINGS_VERSION);
+            uint256 copy =
+                ((transport >> 160) & (U32 << SENDER_DOMAIN)) | ((transport >> 32) & (U32 << SENDER_PEER)) | version;
+            if (PacketHeader.channel(transport) == 0 && sender & SENDER_COPY == copy) {
+                settings = sender;
+            } else {
+                uint256 slot = _sendLaneSlot(transport);
+                settings = _load(slot);
+                bool stale = settings & (VERSION_MASK << SETTINGS_VERSION) != version;
+                if (stale) settings = _withSettings(transport, settings | version);
+                if (settings & LANE_IN_HEAD == 0) {
+                    _store(slot, settings + 1);
+                    return (settings, (settings & U64) + 1, head);
+                }
+                if (stale) _store(slot, settings);
+                _copySettings(sender, copy, settings);
+            }
+            head += 1 << HEAD_SEQUENCE;
+            return (settings, (head >> HEAD_SEQUENCE) & SEQUENCE_MASK, head);
         }
     }
 
-    /// @dev The lane with what it copies from elsewhere: the destination, this hub's own registration, the channel.
-    function _withSettings(uint256 transport, uint256 head, uint256 lane) private view returns (uint256) {
+    /// @dev The lane with what it copies from elsewhere: the domain, the destination, this hub's own registration, the channel.
+    function _withSettings(uint256 transport, uint256 lane) private view returns (uint256) {
         uint256 domainId = PacketHeader.domain(transport);
+        uint256 destination = PacketHeader.destination(transport);
         Domain storage domain = _domains[domainId];
-        Peer storage peer = _peers[_outboxKey(domainId, PacketHeader.destination(transport))];
-        uint256 channel = _channels[PacketHeader.channel(transport)];
-        lane = (lane & U64) | (uint256(peer.largestHandlerGas) << LANE_GAS) | ((channel & U32) << LANE_OWNER);
-        lane |= ((head >> HEAD_VERSION) & VERSION_MASK) << LANE_VERSION;
-        lane |= (uint256(domain.method) << LANE_METHOD) | (uint256(domain.largestDepth) << LANE_DEPTH);
-        lane |= uint256(domain.notaryEpoch) << LANE_EPOCH;
-        if (peer.member) lane |= LANE_MEMBER;
+        Peer storage peer = _peers[_outboxKey(domainId, destination)];
+        uint256 channelId = PacketHeader.channel(transport);
+        uint256 channel = _channels[channelId];
+        lane &= U64 | (VERSION_MASK << SETTINGS_VERSION);
+        lane |= (uint256(peer.largestHandlerGas) << SETTINGS_GAS) | ((channel & U32) << LANE_OWNER);
+        lane |= (uint256(domain.method) << SETTINGS_METHOD) | (uint256(domain.largestDepth) << SETTINGS_DEPTH);
+        lane |= (uint256(domain.notaryEpoch) << SETTINGS_EPOCH) | (uint256(domain.minDelta) << SETTINGS_MIN_DELTA);
+        lane |= uint256(domain.maxDelta) << SETTINGS_MAX_DELTA;
+        if (peer.member) lane |= SETTINGS_MEMBER;
         if (channel >> 32 == PacketHeader.TRANSPORT_RELIABLE) lane |= LANE_RELIABLE;
+        if (channelId == 0 && _headPeer[domainId] == destination) lane |= LANE_IN_HEAD;
         return lane;
     }
 
-    /// @dev Transport header of a packet that is sent: the sender's word with version, protocol, order, length, source and sequence, which is that of
-    /// `lane` plus one.
-    function _transportDown(uint256 transport, uint256 lane, uint256 application, uint256 expiry)
+    /// @dev Keeps settings of a lane that is counted in the head with the sender, whose word every send reads. One domain has the place, the first one.
+    function _copySettings(uint256 sender, uint256 copy, uint256 settings) private {
+        uint256 domain = (sender >> SENDER_DOMAIN) & U32;
+        if (domain != 0 && domain != (copy >> SENDER_DOMAIN) & U32) return;
+        _senders[msg.sender] = (sender & ~(SENDER_COPY | SETTINGS)) | copy | (settings & SETTINGS);
+    }
+
+    function _sendLaneSlot(uint256 transport) private pure returns (uint256) {
+        return _slotOf(
+            BASE_SEND_LANE,
+            (PacketHeader.domain(transport) << 96) | (PacketHeader.destination(transport) << 64)
+                | (PacketHeader.relay(transport) << 32) | PacketHeader.channel(transport)
+        );
+    }
+
+    /// @dev The last sequence that was given out in the lane of a packet of this hub.
+    function _lastSequence(uint256 transport) internal view returns (uint256) {
+        uint256 domain = PacketHeader.domain(transport);
+        if (PacketHeader.channel(transport) == 0 && PacketHeader.destination(transport) == _headPeer[domain]) {
+            return (_head[_outboxKey(domain, PacketHeader.relay(transport))] >> HEAD_SEQUENCE) & SEQUENCE_MASK;
+        }
+        return _load(_sendLaneSlot(transport)) & U64;
+    }
+
+    /// @dev The routing slot of transactions from here to a destination and application (formats, section 14).
+    function _routingSlot(uint256 destination, uint256 application) internal view returns (uint256 slot) {
+        uint256 key = (_REGISTRATION << 224) | (destination << 192) | (application << 160);
+        assembly ("memory-safe") {
+            mstore(0x00, key)
+            slot := and(keccak256(0x00, 0x0c), 0x3ff)
+        }
+    }
+
+    /// @dev Transport header of a packet that is sent: the sender's word with version, protocol, order, length, source and sequence.
+    function _transportDown(uint256 transport, uint256 settings, uint256 sequence, uint256 application, uint256 expiry)
         internal
         view
         returns (uint256)
     {
-        unchecked {
-            uint256 channel = PacketHeader.channel(transport);
-            if (lane & LANE_MEMBER == 0) {
-                revert NoMember(uint32(PacketHeader.domain(transport)), uint32(PacketHeader.destination(transport)));
-            }
-            if (channel != 0 && (lane >> LANE_OWNER) & U32 != application) revert WrongChannel(uint32(channel));
-            transport |= PacketHeader.TRANSPORT_FIXED | (_REGISTRATION << 160) | ((lane & U64) + 1);
-            if (lane & LANE_RELIABLE == 0) return transport | (PacketHeader.TRANSPORT_BASIC << 240);
-            if (expiry == 0) revert InvalidTime(0, 0);
-            return transport | (PacketHeader.TRANSPORT_RELIABLE << 240) | PacketHeader.ORDERED;
+        uint256 channel = PacketHeader.channel(transport);
+        if (settings & SETTINGS_MEMBER == 0) {
+            revert NoMember(uint32(PacketHeader.domain(transport)), uint32(PacketHeader.destination(transport)));
         }
+        transport |= PacketHeader.TRANSPORT_FIXED | (_REGISTRATION << 160) | sequence;
+        if (channel != 0 && (settings >> LANE_OWNER) & U32 != application) revert WrongChannel(uint32(channel));
+        if (settings & LANE_RELIABLE == 0) return transport | (PacketHeader.TRANSPORT_BASIC << 240);
+        if (expiry == 0) revert InvalidTime(0, 0);
+        return transport | (PacketHeader.TRANSPORT_RELIABLE << 240) | PacketHeader.ORDERED;
     }
 }

@@ -11,41 +11,16 @@ import {TAG_ENDORSE, TAG_ENDORSEMENT_SET, TAG_OUTBOX, TAG_RECEIPT_HOME, TAG_VERD
 
 /// @title Verification layer of a hub: what a packet demands, sets of endorsers, ranges (formats, sections 5.1 and 8).
 abstract contract VerificationLayer is TransportLayer {
-    /// A set of endorsers that the hub accepts now, as it lies in the call data, and the proof behind it.
-    struct Endorsers {
-        uint256 domain;
-        uint256 relay;
-        uint256 epoch;
-        uint256 method;
-        uint256 threshold;
-        uint256 keys; // offset of the members' addresses or of the group key
-        uint256 keysLength;
-        uint256 proof; // offset
-        uint256 end; // offset of what follows the proof
-        uint256 flags; // SET_*
-    }
-
-    /// A range whose entries fold to `value`.
-    struct Range {
-        uint256 last;
-        bytes32 value;
-        uint256 entries; // offset of the first entry
-        uint256 count;
-        uint256 packets; // number of entries of form 1 and 2
-        uint256 returning; // how many of them have RETURN
-        bytes32[] ids;
-    }
-
     /// @dev Verification header of a packet that is sent (in the lowest 64 bits): what the sender demands, which this hub's registration must meet.
-    function _verificationDown(uint256 demand, uint256 lane) internal pure returns (uint256) {
-        uint256 ownMethod = (lane >> LANE_METHOD) & 0xff;
+    function _verificationDown(uint256 demand, uint256 settings) internal pure returns (uint256) {
+        uint256 ownMethod = (settings >> SETTINGS_METHOD) & 3;
         if (ownMethod == 0) revert VerificationNotMet();
         if (demand == 0) return ownMethod << 56;
         if (demand & U32 != 0) revert InvalidHeader();
         uint256 method = demand >> 56;
         bool met = (method == ownMethod || (ownMethod == 3 && method != 0 && method < 3))
-            && (demand >> 48) & 0xff <= (lane >> LANE_DEPTH) & 0xff
-            && (demand >> 32) & 0xffff <= (lane >> LANE_EPOCH) & 0xffff;
+            && (demand >> 48) & 0xff <= (settings >> SETTINGS_DEPTH) & 0xff
+            && (demand >> 32) & 0xffff <= (settings >> SETTINGS_EPOCH) & 0xffff;
         if (!met) revert VerificationNotMet();
         return demand;
     }
@@ -83,45 +58,44 @@ abstract contract VerificationLayer is TransportLayer {
     }
 
     /// @dev Reads `domain || relay || set || proof` at `offset`. Reverts unless the set is the current one, or the one before within its overlap.
-    function _openEndorsers(uint256 offset, uint256 end) internal view returns (Endorsers memory endorsers) {
+    /// @return proof Offset of the proof.
+    /// @return proofEnd Offset of what follows it.
+    /// @return flags SET_*.
+    function _openEndorsers(uint256 offset, uint256 end)
+        internal
+        view
+        returns (uint256 proof, uint256 proofEnd, uint256 flags)
+    {
         unchecked {
-            endorsers.domain = Calldata.u32(offset);
-            endorsers.relay = Calldata.u32(offset + 4);
-            uint256 set = offset + 8;
+            uint256 relay = Calldata.u32(offset + 4);
             // The hash tells a set that was checked when it was registered; here only its length has to be known.
-            uint256 header = Calldata.word(set) >> 200;
-            endorsers.epoch = header >> 24;
-            endorsers.method = (header >> 16) & 0xff;
-            endorsers.threshold = (header >> 8) & 0xff;
-            bool bySignatures = endorsers.method == Protocols.ENDORSED_BY_SIGNATURES;
-            endorsers.keys = set + 7;
-            endorsers.keysLength = bySignatures ? 20 * (header & 0xff) : 33;
-            uint256 setEnd = set + 7 + endorsers.keysLength;
-            if (setEnd > end) revert MalformedRange();
-            uint256 hash = _setHash(endorsers.domain, endorsers.relay, set, setEnd);
-            uint256 current = _currentSet[endorsers.relay];
-            endorsers.flags = current & SET_FLAGS;
-            if (hash != current & ~SET_FLAGS || current == 0) {
-                bool accepted = hash == _previousSet[endorsers.relay] && current != 0
-                    && block.timestamp < _relays[endorsers.relay].overlapUntil;
+            uint256 header = Calldata.word(offset + 8) >> 200;
+            bool bySignatures = (header >> 16) & 0xff == Protocols.ENDORSED_BY_SIGNATURES;
+            proof = offset + 15 + (bySignatures ? 20 * (header & 0xff) : 33);
+            proofEnd = proof + (bySignatures ? 4 + 65 * ((header >> 8) & 0xff) : 97);
+            if (proofEnd > end) revert MalformedRange();
+            uint256 hash = _setHash(Calldata.u32(offset), relay, offset + 8, proof);
+            uint256 current = _currentSet[relay];
+            flags = current & SET_FLAGS;
+            if (hash != current ^ flags || current == 0) {
+                bool accepted =
+                    hash == _previousSet[relay] && current != 0 && block.timestamp < _relays[relay].overlapUntil;
                 if (!accepted) revert UnknownSet();
             }
-            endorsers.proof = setEnd;
-            endorsers.end = setEnd + (bySignatures ? 4 + 65 * endorsers.threshold : 65);
-            if (endorsers.end > end) revert MalformedRange();
         }
     }
 
-    /// @dev Reverts unless the endorsers' proof signs `value` as entry `number` of their outbox toward `destination`.
-    function _requireEndorsed(Endorsers memory endorsers, uint256 destination, uint256 number, bytes32 value)
+    /// @dev Reverts unless the proof signs `value` as entry `number` of the outbox toward `destination`. `offset` and `proof` are those of `_openEndorsers`.
+    function _requireEndorsed(uint256 offset, uint256 proof, uint256 destination, uint256 number, bytes32 value)
         internal
         view
     {
         bytes32 tag = TAG_ENDORSE;
         bytes32 digest;
+        uint256 header = Calldata.word(offset + 8) >> 200;
         uint256 targetAndEpoch =
-            (endorsers.domain << 224) | (destination << 192) | (endorsers.epoch << 160) | (1 << 152);
-        uint256 entry = (endorsers.relay << 224) | (number << 160);
+            (Calldata.u32(offset) << 224) | (destination << 192) | ((header >> 24) << 160) | (1 << 152);
+        uint256 entry = (Calldata.u32(offset + 4) << 224) | (number << 160);
         assembly ("memory-safe") {
             let buffer := mload(0x40)
             mstore(buffer, tag)
@@ -131,21 +105,20 @@ abstract contract VerificationLayer is TransportLayer {
             digest := keccak256(buffer, 0x59)
         }
         bool valid;
-        if (endorsers.method == Protocols.ENDORSED_BY_SIGNATURES) {
-            valid = Quorum.verify(
-                digest,
-                Calldata.slice(endorsers.keys, endorsers.keysLength),
-                endorsers.threshold,
-                Calldata.u32(endorsers.proof),
-                Calldata.slice(endorsers.proof + 4, 65 * endorsers.threshold)
-            );
+        if ((header >> 16) & 0xff == Protocols.ENDORSED_BY_SIGNATURES) {
+            unchecked {
+                uint256 threshold = (header >> 8) & 0xff;
+                valid = Quorum.verify(
+                    digest,
+                    Calldata.slice(offset + 15, 20 * (header & 0xff)),
+                    threshold,
+                    Calldata.u32(proof),
+                    Calldata.slice(proof + 4, 65 * threshold)
+                );
+            }
         } else {
-            valid = Frost.verify(
-                Calldata.word(endorsers.keys + 1),
-                uint8(Calldata.u8(endorsers.keys)),
-                abi.encodePacked(digest),
-                Calldata.slice(endorsers.proof, 65)
-            );
+            uint256 key = offset + 15;
+            valid = Frost.verifyShown(Calldata.word(key + 1), Calldata.u8(key), abi.encodePacked(digest), proof);
         }
         if (!valid) revert NotEndorsed();
     }
@@ -153,18 +126,29 @@ abstract contract VerificationLayer is TransportLayer {
     // ------------------------------------------------------------------------------------------------------------ ranges
 
     /// @dev Reads and folds the range from `offset` to `end`. Reverts with MalformedRange unless these bytes are one encoding of a range.
-    function _openRange(uint256 offset, uint256 end) internal pure returns (Range memory range) {
+    /// @return ids Message ids of the entries, which begin 42 bytes behind `offset`.
+    /// @return last Number of the last entry.
+    /// @return value What the entries fold to.
+    /// @return packets Number of entries of form 1 and 2.
+    /// @return returning How many of them have RETURN.
+    function _openRange(uint256 offset, uint256 end)
+        internal
+        pure
+        returns (bytes32[] memory ids, uint256 last, bytes32 value, uint256 packets, uint256 returning)
+    {
         unchecked {
-            uint256 number = Calldata.u64(offset);
-            bytes32 value = bytes32(Calldata.word(offset + 8));
+            uint256 entryNumber = Calldata.u64(offset);
+            value = bytes32(Calldata.word(offset + 8));
             uint256 count = Calldata.u16(offset + 40);
-            if (number == 0 || count == 0 || value == 0) revert MalformedRange();
-            // The shortest entry, one COMMIT, has 21 bytes; memory is taken for no more than can be there.
-            if (offset + 42 + 21 * count > end) revert MalformedRange();
-            bytes32[] memory ids = _allocate(count);
+            bool malformed;
+            assembly ("memory-safe") {
+                malformed := or(or(iszero(entryNumber), iszero(count)), iszero(value))
+                // The shortest entry, one COMMIT, has 21 bytes; memory is taken for no more than can be there.
+                malformed := or(malformed, gt(add(add(offset, 42), mul(21, count)), end))
+            }
+            if (malformed) revert MalformedRange();
+            ids = _allocate(count);
             bytes32 tag = TAG_OUTBOX;
-            uint256 packets;
-            uint256 returning;
             uint256 height;
             uint256 position = offset + 42;
             for (uint256 i = 0; i < count; ++i) {
@@ -192,18 +176,12 @@ abstract contract VerificationLayer is TransportLayer {
                 assembly ("memory-safe") {
                     mstore(add(add(ids, 0x20), shl(5, i)), id)
                 }
-                value = _fold(tag, value, number, height, id);
-                ++number;
+                value = _fold(tag, value, entryNumber, height, id);
+                ++entryNumber;
                 position = next;
             }
-            if (position != end || number > U64) revert MalformedRange();
-            range.last = number - 1;
-            range.value = value;
-            range.entries = offset + 42;
-            range.count = count;
-            range.packets = packets;
-            range.returning = returning;
-            range.ids = ids;
+            if (position != end || entryNumber > U64) revert MalformedRange();
+            last = entryNumber - 1;
         }
     }
 

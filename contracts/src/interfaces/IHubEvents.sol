@@ -6,12 +6,15 @@ pragma solidity 0.8.37;
 interface IHubEvents {
     // ------------------------------------------------------------------------------------------------------------ events
 
-    /// @notice A packet (header and body) became an entry of an outbox. `entry` = domain << 96 | relay << 64 | entry number.
-    event PacketSent(uint256 indexed entry, bytes packet);
-    /// @notice The receipts of a batch (endorsing relay u32, count u16, items of section 6.2) became an entry.
-    event ReceiptsMade(uint256 indexed entry, bytes receipts);
-    /// @notice A report (section 6.5) became an entry.
-    event ReportMade(uint256 indexed entry, bytes report);
+    // The data of the first three are the message itself, without the offset, the length and the filling of an ABI encoding: 64 bytes and more of a log
+    // that every send pays for.
+
+    /// @notice A packet became an entry of an outbox. `entry` = domain << 96 | relay << 64 | entry number. Data: header and body.
+    event PacketSent(uint256 indexed entry);
+    /// @notice The receipts of a batch became an entry. Data: endorsing relay u32, count u16, items of section 6.2.
+    event ReceiptsMade(uint256 indexed entry);
+    /// @notice A report became an entry. Data: section 6.5.
+    event ReportMade(uint256 indexed entry);
     /// @notice A handler reverted; the packet is FAILED. At most 256 bytes of the reason.
     event HandlerFailed(bytes32 indexed packetId, bytes reason);
     /// @notice A callback reverted or could not be made; `retryCallback` may help. At most 256 bytes of the reason.

@@ -35,11 +35,7 @@ abstract contract FrostSigner is Test {
         bytes32 b0 = sha256(padded);
         bytes32 b1 = sha256(abi.encodePacked(b0, hex"01", suffix));
         bytes32 b2 = sha256(abi.encodePacked(b0 ^ b1, hex"02", suffix));
-        bytes memory uniform = abi.encodePacked(b1, bytes16(b2));
-        uint256 challenge;
-        for (uint256 i = 0; i < uniform.length; i++) {
-            challenge = addmod(mulmod(challenge, 256, ORDER), uint8(uniform[i]), ORDER);
-        }
-        return challenge;
+        // 48 bytes, b1 and the first half of b2, read big-endian.
+        return addmod(mulmod(uint256(b1), 1 << 128, ORDER), uint128(bytes16(b2)), ORDER);
     }
 }

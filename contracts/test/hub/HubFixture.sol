@@ -37,7 +37,7 @@ abstract contract HubFixture is FrostSigner {
         bytes entries;
     }
 
-    Hub internal hub;
+    IHub internal hub;
     mapping(uint32 domain => uint64) internal counters;
     uint32 internal keyEpoch;
     uint256 internal governorSecret;
@@ -51,12 +51,12 @@ abstract contract HubFixture is FrostSigner {
         openDomain(DOMAIN, RELAY);
     }
 
-    function deployHub(bool dev, bool queue) internal returns (Hub) {
+    function deployHub(bool dev, bool queue) internal returns (IHub) {
         (uint256 x, uint8 prefix) = frostKey(GOVERNOR_SECRET);
         HubStorage.Binding memory binding = HubStorage.Binding({
             registration: SELF, evmChainId: uint64(block.chainid), maxHandlerGas: MAX_GAS, dev: dev, queue: queue
         });
-        return new Hub(binding, abi.encodePacked(prefix, x));
+        return IHub(address(new Hub(binding, abi.encodePacked(prefix, x))));
     }
 
     function openDomain(uint32 domain, uint32 relay) internal {
@@ -351,7 +351,7 @@ abstract contract HubFixture is FrostSigner {
         count = 0;
         for (uint256 i = 0; i < logs.length; i++) {
             if (logs[i].topics[0] == IHubEvents.PacketSent.selector) {
-                packets[count++] = abi.decode(logs[i].data, (bytes));
+                packets[count++] = logs[i].data;
             }
         }
     }
@@ -360,7 +360,7 @@ abstract contract HubFixture is FrostSigner {
     function madeReceipts() internal returns (bytes memory receipts) {
         Vm.Log[] memory logs = vm.getRecordedLogs();
         for (uint256 i = 0; i < logs.length; i++) {
-            if (logs[i].topics[0] == IHubEvents.ReceiptsMade.selector) receipts = abi.decode(logs[i].data, (bytes));
+            if (logs[i].topics[0] == IHubEvents.ReceiptsMade.selector) receipts = logs[i].data;
         }
     }
 

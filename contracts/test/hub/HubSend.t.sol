@@ -293,6 +293,96 @@ contract HubSendTest is HubFixture {
         other.send(Headers.transport(DOMAIN, PEER, 0, basic, 0), 0, _transaction, _application, "");
     }
 
+    // ------------------------------------------------------------------------------------------------------------ where sequences are counted
+
+    uint32 private constant OTHER_PEER = PEER + 1;
+    uint32 private constant OTHER_DOMAIN = DOMAIN + 1;
+    uint32 private constant OTHER_RELAY = RELAY + 1;
+
+    function _inHead(uint32 domain, uint32 relay) private view returns (uint256) {
+        return (read(1, (uint256(domain) << 32) | relay) >> 152) & type(uint56).max;
+    }
+
+    function _inSlot(uint32 domain, uint32 destination, uint32 relay) private view returns (uint256) {
+        return uint64(read(5, (uint256(domain) << 96) | (uint256(destination) << 64) | (uint256(relay) << 32)));
+    }
+
+    /// @dev Sends from `app` and returns the sequence.
+    function _sequenceOf(Counter app, bytes32 transport, bytes32 transaction) private returns (uint64) {
+        vm.recordLogs();
+        app.send(transport, 0, transaction, _application, "");
+        return uint64(bytes8(slice(sentPackets()[0], 24, 8)));
+    }
+
+    /// Lanes toward the first peer count in the head and all others in slots of their own; no sequence is left out or given twice, whichever
+    /// applications, domains and relay chains take turns, and whatever settings change between.
+    function testSequencesAreDenseWhereverTheyAreCounted() public {
+        assertEq(read(9, DOMAIN), PEER, "first peer");
+        govern(DOMAIN, 7, abi.encodePacked(OTHER_PEER, uint64(0), uint32(1_000_000), uint8(1)));
+        openDomain(OTHER_DOMAIN, OTHER_RELAY);
+        assertEq(read(9, DOMAIN), PEER, "first peer of all time");
+        Counter second = new Counter(hub);
+        registerApplication(APP + 1, address(second));
+        for (uint64 round = 1; round <= 4; round++) {
+            uint40 expiry = uint40(block.timestamp + 600);
+            for (uint256 i = 0; i < 2; i++) {
+                Counter app = i == 0 ? _app : second;
+                uint64 expected = 2 * round - 1 + uint64(i);
+                _plain();
+                assertEq(_sequenceOf(app, _transport, _transaction), expected, "free lane, first peer");
+                assertEq(
+                    _sequenceOf(app, Headers.transport(DOMAIN, OTHER_PEER, 0, 0, 0), _transaction), expected, "other"
+                );
+                assertEq(
+                    _sequenceOf(app, Headers.transport(OTHER_DOMAIN, PEER, 0, 0, 0), _transaction), expected, "domain"
+                );
+                bytes32 request = Headers.transaction(Headers.ATP, 0, expiry, expiry, 100_000);
+                assertEq(
+                    _sequenceOf(app, Headers.transport(DOMAIN, PEER, RELAY, 0, 0), request), expected, "bound lane"
+                );
+            }
+            assertEq(_inHead(DOMAIN, 0), 2 * round, "head of the free outbox");
+            assertEq(_inHead(DOMAIN, RELAY), 2 * round, "head of the bound outbox");
+            assertEq(_inHead(OTHER_DOMAIN, 0), 2 * round, "head of the other domain");
+            assertEq(_inSlot(DOMAIN, OTHER_PEER, 0), 2 * round, "slot");
+            assertEq(
+                _inSlot(DOMAIN, PEER, 0) + _inSlot(DOMAIN, PEER, RELAY) + _inSlot(OTHER_DOMAIN, PEER, 0), 0, "none"
+            );
+            // A change of settings, of another kind each time.
+            if (round == 1) govern(DOMAIN, 15, abi.encodePacked(uint8(1), uint8(9), uint16(1)));
+            if (round == 2) govern(OTHER_DOMAIN, 2, abi.encodePacked(uint32(8192), uint32(0), uint32(1_000_000)));
+            if (round == 3) govern(0, 8, abi.encodePacked(APP, address(_app = new Counter(hub)), uint16(0x15)));
+        }
+    }
+
+    /// What an application has copied never outlives a change, nor serves anybody else.
+    function testCopiedSettingsAreNeverStale() public {
+        _plain();
+        _requireError(0, "first send");
+        _requireError(0, "with the copy");
+        govern(DOMAIN, 7, abi.encodePacked(PEER, uint64(0), uint32(99_999), uint8(1)));
+        _requireError(IHubEvents.GasLimitTooHigh.selector, "gas limit of the peer");
+        govern(DOMAIN, 7, abi.encodePacked(PEER, uint64(0), uint32(100_000), uint8(1)));
+        _requireError(0, "gas limit");
+        govern(DOMAIN, 7, abi.encodePacked(PEER, uint64(0), uint32(100_000), uint8(0)));
+        _requireError(IHubEvents.NoMember.selector, "a peer that has left");
+        govern(DOMAIN, 7, abi.encodePacked(PEER, uint64(0), uint32(100_000), uint8(1)));
+        _requireError(0, "is back");
+        _transaction = Headers.transaction(Headers.NONE, 0, 0, uint40(block.timestamp + 500), 100_000);
+        _requireError(0, "time");
+        govern(DOMAIN, 2, abi.encodePacked(uint32(8192), uint32(0), uint32(499)));
+        _requireError(IHubEvents.InvalidTime.selector, "shorter times");
+        govern(DOMAIN, 2, abi.encodePacked(uint32(8192), uint32(501), uint32(1_000_000)));
+        _requireError(IHubEvents.InvalidTime.selector, "longer times");
+        _plain();
+        hub.governor(governorMessage(0, 9, 1, abi.encodePacked(uint8(1), APP)));
+        _requireError(IHubEvents.ApplicationPaused.selector, "paused");
+        govern(0, 10, abi.encodePacked(uint8(1), APP));
+        _requireError(0, "no longer");
+        govern(0, 8, abi.encodePacked(APP, address(0), uint16(0)));
+        _requireError(IHubEvents.NotAllowed.selector, "removed");
+    }
+
     function testQueueKeepsTheMessages() public {
         hub = deployHub(true, true);
         counters[0] = 0;

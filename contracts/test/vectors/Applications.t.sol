@@ -32,7 +32,7 @@ contract ApplicationVectorsTest is VectorHub {
     }
 
     function _sentBody() private returns (bytes memory) {
-        bytes memory packet = abi.decode(dataOf(IHubEvents.PacketSent.selector), (bytes));
+        bytes memory packet = dataOf(IHubEvents.PacketSent.selector);
         return slice(packet, 136, packet.length - 136);
     }
 

@@ -53,6 +53,8 @@ contract GovernorVectorsTest is VectorHub {
         assertEq(hub.counterOf(1), 1, "counter");
     }
 
+    uint256 private _refusedBodies;
+
     /// A body that is none: the message is taken, uses up its number and changes nothing; an unordered one is refused.
     function testRefusedBodies() public {
         string memory json = vectors("governor_messages");
@@ -61,19 +63,16 @@ contract GovernorVectorsTest is VectorHub {
         openRelay(DOMAIN, RELAY);
         openRelay(DOMAIN, RELAY + 1);
         uint256 count = countOf(json, "refused_bodies");
-        uint256 bodies;
-        string memory taken;
         for (uint256 i = 0; i < count; i++) {
             if (keccak256(bytes(vm.parseJsonString(json, pathOf("refused_bodies", i, "target")))) != keccak256("hub")) {
                 continue;
             }
-            bytes memory body = bytesAt(json, "refused_bodies", i, "data");
-            bool refused = _isRefused(uintAt(json, "refused_bodies", i, "kind"), body);
-            if (!refused) taken = string.concat(taken, nameAt(json, "refused_bodies", i), "; ");
-            bodies++;
+            bool refused =
+                _isRefused(uintAt(json, "refused_bodies", i, "kind"), bytesAt(json, "refused_bodies", i, "data"));
+            assertTrue(refused, nameAt(json, "refused_bodies", i));
+            _refusedBodies++;
         }
-        assertTrue(bodies > 35, "bodies to a hub");
-        assertTrue(bytes(taken).length == 0, taken);
+        assertTrue(_refusedBodies > 35, "bodies to a hub");
     }
 
     function _isRefused(uint256 kind, bytes memory body) private returns (bool refused) {

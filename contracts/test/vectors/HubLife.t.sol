@@ -13,7 +13,7 @@ contract HubLifeTest is HubLife {
             if (!this.play(i)) refused++;
         }
         assertTrue(count > 60 && refused > 15, "steps");
-        assertEq(statedSlots(), 12, "slots");
+        assertEq(statedSlots(), 13, "slots");
     }
 
     function play(uint256 i) external returns (bool success) {

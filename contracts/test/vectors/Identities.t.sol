@@ -27,7 +27,7 @@ contract IdentityVectorsTest is VectorHub {
         uint256 nonce;
     }
 
-    uint256 private constant SLOTS_OF_A_PLACE = 11;
+    uint256 private constant SLOTS_OF_A_PLACE = 12;
 
     function testTags() public view {
         // Those that a hub hashes with.
@@ -91,6 +91,7 @@ contract IdentityVectorsTest is VectorHub {
             });
             _openHub(place);
             uint256 state = vm.snapshotState();
+            assertEq(load(_slot(json, i, "head peer")), 0xfeedf00d, "head peer");
             _checkOutboxes(place, _slot(json, i, "chain"), _slot(json, i, "head"));
             _checkFreeOutbox(place, _slot(json, i, "chain of the free outbox"));
             vm.revertToState(state);

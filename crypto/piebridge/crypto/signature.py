@@ -139,6 +139,15 @@ def compress_public_key(public_key: bytes) -> bytes:
     return _parse_public_key(public_key, _UNCOMPRESSED_KEY_LENGTH).format(compressed=True)
 
 
+def uncompress_public_key(public_key: bytes) -> bytes:
+    """Return the uncompressed form (65 bytes, prefix 0x04) of a compressed key (33 bytes).
+
+    Raises:
+        DecodingError: the bytes are no point of the curve in that form.
+    """
+    return _parse_public_key(public_key, COMPRESSED_KEY_LENGTH).format(compressed=False)
+
+
 def _parse_public_key(data: bytes, length: int) -> PublicKey:
     # The hybrid prefixes 0x06 and 0x07, which the library would take, are second encodings of a key.
     if len(data) != length or data[0] not in ((4,) if length == _UNCOMPRESSED_KEY_LENGTH else (2, 3)):

@@ -7,8 +7,6 @@ other surroundings and changes nothing else.
 import secrets
 import time
 
-from eth_account import Account
-
 from piebridge.chains.endpoint import ParachainEndpoint, RelayEndpoint
 from piebridge.chains.evm import EvmEndpoint
 from piebridge.chains.relay import CometBftRelayEndpoint
@@ -42,6 +40,8 @@ class Surroundings:
 
     def account(self, private_key: bytes) -> HubAccount:
         """Return what signs transactions to hubs."""
+        from eth_account import Account  # two thirds of what a worker would import, and workers sign nothing
+
         account: HubAccount = Account.from_key(private_key)
         return account
 

@@ -71,13 +71,17 @@ class SlotBase(IntEnum):
     RECEIPTS = 4
     """One bit per receipt that came home."""
     SEND_LANE = 5
-    """Last sequence sent."""
+    """Last sequence sent; not of shared lanes toward a domain's first peer, which are counted in the head."""
     RECEIVE_LANE = 6
     """Last sequence of an ordered lane that reached its end."""
     SETTLEMENT = 7
     """What is still to be undone of an aborted transaction."""
     CLOSED = 8
     """Block number at which the hub was closed."""
+
+
+_HEAD_PEER_BASE: Final = 9
+"""First peer of a domain; no proof addresses it."""
 
 
 def mapping_slot(base: int, key: bytes) -> bytes:
@@ -163,8 +167,13 @@ def lane_key(domain: int, peer: int, relay: int, channel: int) -> bytes:
 
 
 def send_lane_slot(domain: int, destination: int, relay: int, channel: int) -> bytes:
-    """Return the slot of the last sequence sent in a lane."""
+    """Return the slot of the last sequence sent in a lane that is not counted in the head."""
     return mapping_slot(SlotBase.SEND_LANE, lane_key(domain, destination, relay, channel))
+
+
+def head_peer_slot(domain: int) -> bytes:
+    """Return the slot of the registration of a domain's first peer: shared lanes toward it are counted in the head."""
+    return mapping_slot(_HEAD_PEER_BASE, unsigned(domain, HASH_LENGTH))
 
 
 def receive_lane_slot(domain: int, source: int, relay: int, channel: int) -> bytes:

@@ -16,11 +16,11 @@ from piebridge.protocol_stack.signers import (
     check_members,
     check_signature,
     check_threshold,
-    check_threshold_signature,
     encode_quorum,
     is_byzantine_quorum,
     read_quorum,
-    read_threshold_signature,
+    read_shown_threshold_signature,
+    show_threshold_signature,
 )
 from piebridge.protocol_stack.signing import endorsement_digest
 from piebridge.protocol_stack.transport.outbox import RELAY_CHAIN, OutboxRange
@@ -113,7 +113,8 @@ class EndorsementSet:
 
 
 Proof: TypeAlias = Quorum | bytes
-"""What the set's method demands: signatures of k members, or one FROST signature of 65 bytes."""
+"""What the set's method demands: signatures of k members, or one FROST signature of 65 bytes (on the wire the
+ordinate of its R follows)."""
 
 
 def encode_proof(signers: EndorsementSet, proof: Proof) -> bytes:
@@ -126,7 +127,7 @@ def encode_proof(signers: EndorsementSet, proof: Proof) -> bytes:
         if isinstance(proof, Quorum):
             return encode_quorum(proof, signers.threshold, signers.size)
     elif isinstance(proof, bytes):
-        return check_threshold_signature(proof)
+        return show_threshold_signature(proof)
     raise FormatError(ErrorCode.SET_METHOD, "the proof is not of the set's method", actual=signers.method)
 
 
@@ -138,7 +139,7 @@ def read_proof(reader: Reader, signers: EndorsementSet) -> Proof:
     """
     if signers.method is EndorsementMethod.SIGNATURES:
         return read_quorum(reader, signers.threshold, signers.size)
-    return read_threshold_signature(reader)
+    return read_shown_threshold_signature(reader)
 
 
 @dataclass(frozen=True, slots=True)

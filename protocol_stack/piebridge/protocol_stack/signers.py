@@ -2,7 +2,13 @@
 
 from piebridge.crypto.errors import DecodingError
 from piebridge.crypto.quorum import MEMBERS_MAX, Quorum
-from piebridge.crypto.signature import COMPRESSED_KEY_LENGTH, GROUP_ORDER, SIGNATURE_LENGTH, address_of
+from piebridge.crypto.signature import (
+    COMPRESSED_KEY_LENGTH,
+    GROUP_ORDER,
+    SIGNATURE_LENGTH,
+    address_of,
+    uncompress_public_key,
+)
 from piebridge.protocol_stack.codec import ZERO_ADDRESS, Reader, address, u32
 from piebridge.protocol_stack.errors import ErrorCode, FormatError
 
@@ -85,6 +91,22 @@ def check_threshold_signature(signature: bytes) -> bytes:
     return signature
 
 
+def show_threshold_signature(signature: bytes) -> bytes:
+    """Return a FROST signature with the ordinate of R behind it: ``R || z || y(R)``, 97 bytes.
+
+    A contract that is shown the ordinate need not take a root.
+
+    Raises:
+        FormatError: ``SIGNATURE``; also if R is no point.
+    """
+    check_threshold_signature(signature)
+    try:
+        point = uncompress_public_key(signature[:COMPRESSED_KEY_LENGTH])
+    except DecodingError as error:
+        raise FormatError(ErrorCode.SIGNATURE, "R of a FROST signature is no point", actual=signature) from error
+    return signature + point[COMPRESSED_KEY_LENGTH:]
+
+
 def encode_quorum(quorum: Quorum, threshold: int, size: int) -> bytes:
     """Return ``signers || k signatures``.
 
@@ -124,3 +146,16 @@ def read_threshold_signature(reader: Reader) -> bytes:
         FormatError: ``SIGNATURE`` or ``TRUNCATED``.
     """
     return check_threshold_signature(reader.take(SIGNATURE_LENGTH))
+
+
+def read_shown_threshold_signature(reader: Reader) -> bytes:
+    """Take a FROST signature and the ordinate of its R, 97 bytes; return the signature.
+
+    Raises:
+        FormatError: ``SIGNATURE`` or ``TRUNCATED``.
+    """
+    signature = read_threshold_signature(reader)
+    ordinate = reader.hash()
+    if show_threshold_signature(signature)[SIGNATURE_LENGTH:] != ordinate:
+        raise FormatError(ErrorCode.SIGNATURE, "the ordinate is not that of R", actual=ordinate)
+    return signature

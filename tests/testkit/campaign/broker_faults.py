@@ -26,7 +26,7 @@ RECOVERY_SECONDS = 30.0
 """Longest time from the end of a fault until every packet sent before it has come to its end."""
 COMMITTED = 2
 RELAY = 1
-BURST = 3
+BURST = 2
 """Transfers sent at once in each direction."""
 PAUSE_SECONDS = 0.7
 """Time between two bursts."""

@@ -1,6 +1,7 @@
 import pytest
 
 from piebridge.cli.local_network.plan import (
+    OWN_BROKER,
     PORT_LIMIT,
     Engine,
     ParachainKind,
@@ -136,3 +137,21 @@ def test_a_base_whose_last_port_would_be_too_high_is_refused_and_the_highest_pos
 def test_wishes_out_of_range_are_refused_by_the_name_of_their_option(wishes: Wishes, option: str) -> None:
     with pytest.raises(ConfigurationError, match=option):
         make_plan(wishes)
+
+
+def test_a_network_may_have_a_redis_of_its_own_and_its_other_ports_stay() -> None:
+    without, own = make_plan(Wishes()), make_plan(Wishes(broker=OWN_BROKER, workers=2))
+    assert without.broker_url is None
+    assert own.redis_port not in without.ports
+    assert own.broker_url == f"redis://127.0.0.1:{own.redis_port}/0"
+    assert own.ports.items() > without.ports.items()
+
+
+def test_a_network_may_use_a_redis_that_runs() -> None:
+    plan = make_plan(Wishes(broker="redis://10.0.0.1:6379/0"))
+    assert (plan.redis_port, plan.broker_url) == (None, "redis://10.0.0.1:6379/0")
+
+
+def test_workers_without_a_broker_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match="--broker"):
+        make_plan(Wishes(workers=2))

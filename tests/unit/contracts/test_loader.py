@@ -68,16 +68,16 @@ def test_function_data_and_results() -> None:
 def test_events() -> None:
     hub = load("Hub")
     topics = [hub.event_topic("PacketSent"), (7).to_bytes(32, "big")]
-    assert topics[0] == keccak256(b"PacketSent(uint256,bytes)")
-    event = hub.decode_event(topics, encode(["bytes"], [b"packet"]))
+    assert topics[0] == keccak256(b"PacketSent(uint256)")
+    event = hub.decode_event(topics, b"packet")
     assert event is not None
     assert (event.name, event.arguments) == ("PacketSent", {"entry": 7, "packet": b"packet"})
     assert hub.decode_event([bytes(32)], b"") is None
     assert hub.decode_event([], b"") is None
     with pytest.raises(DecodingError):
-        hub.decode_event(topics[:1], encode(["bytes"], [b"packet"]))
+        hub.decode_event(topics[:1], b"packet")
     with pytest.raises(DecodingError):
-        hub.decode_event(topics, b"\x01")
+        hub.decode_event([hub.event_topic("HandlerFailed"), bytes(32)], b"\x01")
 
 
 def test_errors() -> None:

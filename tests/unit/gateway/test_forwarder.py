@@ -12,6 +12,7 @@ from piebridge.gateway.forwarder import (
     BatchLimits,
     Check,
     Checked,
+    Defer,
     Delivery,
     Effect,
     Failed,
@@ -574,3 +575,26 @@ def test_item_about_which_a_check_says_nothing_is_asked_again_at_intervals_not_a
     again = only(forwarder.effects(timeout))
     assert isinstance(again, Check)
     assert again.numbers == (1, 2)
+
+
+def test_items_that_others_work_on_are_left_to_them_but_not_for_ever() -> None:
+    forwarder = PacketForwarder(SETTINGS)
+    observe(forwarder, HUB_PATH, 1)
+    answer_check(forwarder, 0)
+    forwarder.receive(Defer(HUB_PATH, until=50.0, patience_seconds=30.0), 0.5)
+    assert forwarder.effects(1.5) == [], "it would have been of age"
+    assert forwarder.effects(29.0) == []
+    forwarder.handle_timeout(31.5)
+    effects = forwarder.effects(31.5)
+    assert effects, "patience has an end, however long others are at work"
+    assert isinstance(effects[0], Check), "and before anything is carried, the chain is asked again"
+
+
+def test_a_batch_under_way_is_not_deferred() -> None:
+    forwarder = PacketForwarder(SETTINGS)
+    observe(forwarder, HUB_PATH, 1)
+    answer_check(forwarder, 0)
+    authenticate = only(forwarder.effects(1.0))
+    forwarder.receive(Defer(HUB_PATH, until=50.0, patience_seconds=100.0), 1.0)
+    forwarder.receive(Authenticated(authenticate.id, 1, b"proof"), 1.1)
+    assert isinstance(only(forwarder.effects(1.1)), Submit)

@@ -285,3 +285,17 @@ async def test_a_notary_goes_on_after_it_was_asked_for_a_block_that_it_has_forgo
     assert caught.value.code is RefusalCode.BAD_REQUEST
     assert setting.notary.stopped == {}
     setting.evidence.close()
+
+
+async def test_what_cannot_be_written_down_is_not_signed_and_raises_an_alarm(
+    two_honest: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_self: EvidenceLog, _registration: int, _statement: NotaryStatement) -> None:
+        raise ConfigurationError("database or disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(EvidenceLog, "write", fails)
+        await two_honest.refused(RefusalCode.STORAGE_FAILED)
+    assert two_honest.alarms == 1
+    assert not two_honest.notary.stopped
+    assert not two_honest.signed

@@ -48,8 +48,9 @@ def test_slots_of_other_things_are_other_slots() -> None:
         commitment.receive_lane_slot(1, 2, 3, 4),
         commitment.settlement_slot(3, 5),
         commitment.closed_slot(),
+        commitment.head_peer_slot(1),
     }
-    assert len(slots) == 11
+    assert len(slots) == 12
 
 
 def test_bits_of_a_word() -> None:

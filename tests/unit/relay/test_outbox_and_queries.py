@@ -10,7 +10,7 @@ from piebridge.crypto import simple_map
 from piebridge.crypto.simple_map import ValueOperator
 from piebridge.crypto.sparse_merkle import SparseMerkleProof, verify_absence, verify_presence
 from piebridge.protocol_stack.commitment import endorsed_head_key
-from piebridge.protocol_stack.governor_relay_bodies import CloseChain
+from piebridge.protocol_stack.governor_relay_bodies import CloseChain, GatewayQuota, Gateways
 from piebridge.protocol_stack.header import VerificationHeader
 from piebridge.protocol_stack.relay_queries import (
     PAGE_MAX,
@@ -157,6 +157,7 @@ def test_entries_stop_where_the_answer_is_full(world: RelayWorld, monkeypatch: p
         ("/chain", b""),
         ("/set", b"\x00"),
         ("/quota", b""),
+        ("/gateways", b"\x00"),
         ("/nothing", b""),
         ("/store/endorsed/key", b"nothing"),
     ],
@@ -237,6 +238,17 @@ def test_chain_client_status_and_quota_are_told(world: RelayWorld) -> None:
     assert (status["life_cycle"], status["governor_counter"], status["chains"]) == ("ACTIVE", 1, [10, 20])
     quota = ask_json(world, "/quota", bytes(20))
     assert (quota["authorised"], quota["quota"], quota["used"]) == (False, 20, 0)
+
+
+def test_every_authorised_gateway_is_told_in_the_order_of_addresses(world: RelayWorld) -> None:
+    (first,) = Gateways.decode(ask(world, "/gateways", b"").value).quotas
+    others = tuple(GatewayQuota(bytes([number]) * 20, 10 * number) for number in (0xFF, 1))
+    world.govern(Gateways(others))
+    told = Gateways.decode(ask(world, "/gateways", b"").value).quotas
+    assert told == tuple(sorted((first, *others), key=lambda item: item.address))
+    world.govern(Gateways((GatewayQuota(others[0].address, 0),)))
+    left = Gateways.decode(ask(world, "/gateways", b"").value).quotas
+    assert [item.address for item in left] == sorted([first.address, others[1].address])
 
 
 def test_state_proofs_lead_to_the_app_hash(world: RelayWorld) -> None:

@@ -56,14 +56,18 @@ def check_version(path: Path) -> None:
 def _find() -> Path:
     named = os.environ.get(VARIABLE)
     if named:
-        if not os.access(named, os.X_OK):
-            raise CometBftMissingError(f"{VARIABLE}={named} is no program")
+        if not _is_program(Path(named)):
+            raise CometBftMissingError(f"{VARIABLE}={named} is no program; {_HINT}")
         return Path(named)
     search = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     if found := shutil.which("cometbft", path=search):
         return Path(found)
     for folder in Path(__file__).resolve().parents:
         candidate = folder / ".cache" / "bin" / "cometbft"
-        if os.access(candidate, os.X_OK):
+        if _is_program(candidate):
             return candidate
     raise CometBftMissingError(f"CometBFT was not found: --engine cometbft needs it; {_HINT}")
+
+
+def _is_program(path: Path) -> bool:
+    return path.is_file() and os.access(path, os.X_OK)

@@ -14,11 +14,11 @@ from piebridge.chains.evm.header import octets, quantity
 from piebridge.crypto.errors import TransientChainError
 from piebridge.crypto.hash import keccak256
 
-PACKET_SENT = keccak256(b"PacketSent(uint256,bytes)")
+PACKET_SENT = keccak256(b"PacketSent(uint256)")
 """Topic: a packet became an entry."""
-RECEIPTS_MADE = keccak256(b"ReceiptsMade(uint256,bytes)")
+RECEIPTS_MADE = keccak256(b"ReceiptsMade(uint256)")
 """Topic: the receipts of a received batch became an entry."""
-REPORT_MADE = keccak256(b"ReportMade(uint256,bytes)")
+REPORT_MADE = keccak256(b"ReportMade(uint256)")
 """Topic: a report became an entry."""
 
 FORM_OF_TOPIC: Mapping[bytes, int] = {PACKET_SENT: 1, RECEIPTS_MADE: 3, REPORT_MADE: 4}
@@ -106,17 +106,13 @@ def decode_log(log: object, hub_address: bytes, where: str) -> HubEntry | None:
     if form is None:
         return None
     entry = int.from_bytes(octets(topics[1], 32, where), "big")
-    try:
-        (content,) = decode(["bytes"], octets(log.get("data"), None, where))
-    except (AbiDecodingError, OverflowError) as error:
-        raise TransientChainError(f"{where}: data of an outbox event does not decode: {error}") from error
     return HubEntry(
         domain=entry >> 96 & _U32,
         relay=entry >> 64 & _U32,
         number=entry & _U64,
         height=quantity(log.get("blockNumber"), where),
         form=form,
-        content=content,
+        content=octets(log.get("data"), None, where),
     )
 
 

@@ -34,9 +34,9 @@ def topic(signature: str) -> bytes:
     return keccak(signature.encode("ascii"))
 
 
-PACKET_SENT = topic("PacketSent(uint256,bytes)")
-RECEIPTS_MADE = topic("ReceiptsMade(uint256,bytes)")
-REPORT_MADE = topic("ReportMade(uint256,bytes)")
+PACKET_SENT = topic("PacketSent(uint256)")
+RECEIPTS_MADE = topic("ReceiptsMade(uint256)")
+REPORT_MADE = topic("ReportMade(uint256)")
 HANDLER_FAILED = topic("HandlerFailed(bytes32,bytes)")
 CALLBACK_FAILED = topic("CallbackFailed(bytes32,bytes)")
 TRANSFER = topic("Transfer(address,address,uint256)")

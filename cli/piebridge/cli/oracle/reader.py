@@ -83,22 +83,19 @@ class ChainReader:
 
     def logs(self, addresses: Sequence[str], last_block: int) -> list[Log]:
         """Return all logs of some contracts from the first block to ``last_block``, in the order of the chain."""
-        queries = [
-            [
-                {
-                    "address": list(addresses),
-                    "fromBlock": hex(first),
-                    "toBlock": hex(min(first + _LOG_WINDOW_BLOCKS - 1, last_block)),
-                }
-            ]
+        windows = [
+            range(first, min(first + _LOG_WINDOW_BLOCKS, last_block + 1))
             for first in range(0, last_block + 1, _LOG_WINDOW_BLOCKS)
         ]
+        queries = [
+            [{"address": list(addresses), "fromBlock": hex(window[0]), "toBlock": hex(window[-1])}]
+            for window in windows
+        ]
         found = []
-        for answer, (query,) in zip(self._ask("eth_getLogs", queries), queries, strict=True):
+        for window, answer in zip(windows, self._ask("eth_getLogs", queries), strict=True):
             if not isinstance(answer, list):
                 raise self._nonsense(answer, "list of logs")
-            within = range(int(query["fromBlock"], 16), int(query["toBlock"], 16) + 1)
-            found += [self._log(entry, within) for entry in answer]
+            found += [self._log(entry, window) for entry in answer]
         return [log for _, log in sorted(found, key=lambda item: item[0])]
 
     def _ask(self, method: str, calls: Sequence[Sequence[Any]]) -> list[Any]:

@@ -193,7 +193,7 @@ def _read_hub_log(reading: _Reading, log: Log) -> None:
     outbox = entry >> 64
     if outbox > _U64:
         raise MalformedError(f"no outbox has the name {outbox:#x}")
-    (content,) = decoding.decode_byte_strings(log.data, 1)
+    content = log.data
     if event == decoding.PACKET_SENT:
         packet = decoding.decode_packet(content, log.block_number)
         message_id = packet.id
@@ -259,7 +259,8 @@ def _read_hub(reading: _Reading, packets: Sequence[SentPacket]) -> None:
     places = [place for packet in ledger.sent for place in places_at_source(packet)]
     places += [place_at_destination(packet) for packet in arriving if packet.bound or not packet.ordered]
     heads = [head for outbox in reading.outboxes for head in (slots.outbox_value(outbox), slots.outbox_number(outbox))]
-    lanes = [slots.send_lane(packet) for packet in ledger.sent] + [slots.receive_lane(packet) for packet in queued]
+    lanes = [place for packet in ledger.sent for place in slots.send_counters(packet)]
+    lanes += [slots.receive_lane(packet) for packet in queued]
     later = [slots.status(packet) for packet in arriving if packet.bound]
     ledger.words = reader.words(hub, (place.slot for place in [*places, *heads, *lanes]), reading.cut)
     ledger.later_words = reader.words(hub, (place.slot for place in [*later, *heads]), reading.later_cut)
@@ -328,7 +329,7 @@ def check_numbering(ledger: ChainLedger) -> list[tuple[str, str]]:
     faults = []
     for lane, packets in lanes.items():
         by_cut = sum(packet.block <= ledger.cut for packet in packets)
-        counted = slots.send_lane(packets[0]).of(ledger.words)
+        counted = slots.last_sequence(packets[0], ledger.words)
         if [packet.sequence for packet in packets] != list(range(1, len(packets) + 1)) or counted != by_cut:
             faults.append(("I2", f"sequences of lane {lane} are not given out once each"))
     for outbox, packets in nonces.items():

@@ -9,6 +9,7 @@ from trie.hexary import HexaryTrie
 from piebridge.cli.oracle.decoding import SentPacket, keccak
 
 _CHAIN, _HEAD, _STATUS, _SEEN, _RECEIPTS, _SEND_LANE, _RECEIVE_LANE, _SETTLEMENT = range(8)
+_HEAD_PEER = 9
 _U64 = (1 << 64) - 1
 
 
@@ -84,10 +85,20 @@ def receipt_home(packet: SentPacket) -> Place:
     return Place(_word(_RECEIPTS, key | packet.sequence >> 8), packet.sequence & 255, 1)
 
 
-def send_lane(packet: SentPacket) -> Place:
-    """Last sequence that was sent in a packet's lane."""
+def send_counters(packet: SentPacket) -> tuple[Place, Place, Place]:
+    """What tells the last sequence that was sent in a packet's lane, see :func:`last_sequence`."""
     key = packet.domain << 96 | packet.destination << 64 | packet.relay << 32 | packet.channel
-    return Place(_word(_SEND_LANE, key), 0, 64)
+    return (
+        Place(_word(_SEND_LANE, key), 0, 64),
+        Place(_word(_HEAD, packet.domain << 32 | packet.relay), 152, 56),
+        Place(_word(_HEAD_PEER, packet.domain), 0, 256),
+    )
+
+
+def last_sequence(packet: SentPacket, words: Mapping[bytes, int]) -> int:
+    """Return the last sequence sent in a packet's lane: shared lanes toward the first peer are counted in the head."""
+    own, in_head, head_peer = (place.of(words) for place in send_counters(packet))
+    return in_head if packet.channel == 0 and head_peer == packet.destination else own
 
 
 def receive_lane(packet: SentPacket) -> Place:

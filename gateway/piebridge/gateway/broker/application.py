@@ -32,9 +32,8 @@ def make_application(config: BrokerConfig, names: Names) -> Celery:
         worker_send_task_events=False,
         worker_hijack_root_logger=False,
         worker_cancel_long_running_tasks_on_connection_loss=False,  # threads cannot be cancelled, and need not be
-        broker_connection_retry=True,
-        broker_connection_retry_on_startup=True,
-        broker_connection_max_retries=None,
+        broker_connection_retry=False,  # a worker that has lost Redis ends; Celery's own way back sometimes stalls
+        broker_connection_retry_on_startup=False,
         broker_connection_timeout=CONNECT_SECONDS,
         broker_pool_limit=1,
         broker_transport_options={

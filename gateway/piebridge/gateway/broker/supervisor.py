@@ -21,6 +21,8 @@ _FIRST_RESTART_SECONDS, _LAST_RESTART_SECONDS = 0.2, 10.0
 _SETTLED_SECONDS = 30.0
 """A worker that has lived so long is started again at once when it ends."""
 _LOOK_SECONDS = 0.5
+_CUT_OFF_SECONDS = 2.0
+"""Redis has been away for so long that a worker which has not noticed it is replaced."""
 _FAREWELL_SECONDS = 5.0
 _MODULE = "piebridge.gateway.broker.worker"
 
@@ -66,6 +68,7 @@ class WorkerSupervisor:
         self._restarted = restarted
         self._clock = clock
         self._broker_since: float | None = None
+        self._broker_lost_at: float | None = None
         self.workers = [WorkerState(index) for index in range(settings.broker.workers)]
         """All workers."""
 
@@ -85,10 +88,12 @@ class WorkerSupervisor:
 
     def broker_answers(self, *, yes: bool) -> None:
         """Note whether Redis can be reached: nobody can answer through one that is gone."""
+        now = self._clock()
         if not yes:
             self._broker_since = None
+            self._broker_lost_at = self._broker_lost_at or now
         elif self._broker_since is None:
-            self._broker_since = self._clock()
+            self._broker_since, self._broker_lost_at = now, None
 
     def health(self) -> list[dict[str, Any]]:
         """Return what operators want to know of each worker."""
@@ -113,11 +118,15 @@ class WorkerSupervisor:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_LOOK_SECONDS):
                         await process.wait()
-                if process.returncode is None and self._is_silent(worker):
+                if process.returncode is not None:
+                    break
+                if self._is_silent(worker):
                     self._counters.add("workers_silent")
                     _LOG.error("ALARM: worker %d (process %d) is silent: started again", worker.index, process.pid)
-                    process.kill()
-                    await process.wait()
+                elif not self._is_cut_off(worker):
+                    continue
+                process.kill()
+                await process.wait()
             self._counters.add("workers_ended")
             self._restarted()
             if self._clock() - worker.started_at > _SETTLED_SECONDS:
@@ -141,6 +150,13 @@ class WorkerSupervisor:
         worker.process.stdin.write(replace(self._settings, index=worker.index).encode())
         with contextlib.suppress(ConnectionError):  # it has ended already, and is started again
             await worker.process.stdin.drain()
+
+    def _is_cut_off(self, worker: WorkerState) -> bool:
+        """Whether a worker had a connection to the Redis that is gone: a fresh one is ready when it comes back."""
+        lost = self._broker_lost_at
+        if lost is None or worker.answered_at is None:
+            return False
+        return self._clock() - lost > _CUT_OFF_SECONDS
 
     def _is_silent(self, worker: WorkerState) -> bool:
         """Whether a worker should have answered something by now, if it were at work."""

@@ -14,6 +14,7 @@ import signal
 import sqlite3
 import sys
 import threading
+import time
 from typing import BinaryIO
 
 import redis
@@ -37,6 +38,7 @@ from piebridge.gateway.telemetry import Counters, log_to_stderr
 _LOG = logging.getLogger(__name__)
 
 _CATCH_UP_SECONDS = 0.5
+_RECONNECT_SECONDS = 0.3
 _FAREWELL_SECONDS = 3.0
 _ANSWERS_SECONDS = 600
 """After this, Redis forgets answers that nobody took."""
@@ -58,6 +60,16 @@ class Worker:
     def start(self) -> None:
         """Let the event loop run on a thread."""
         threading.Thread(target=self._loop.run_forever, name="chains", daemon=True).start()
+
+    def wait_for_broker(self) -> None:
+        """Return once Redis answers; everything else is ready then."""
+        while True:
+            try:
+                self._redis.ping()
+            except redis.RedisError:
+                time.sleep(_RECONNECT_SECONDS)
+            else:
+                return
 
     def run_task(self, message: object) -> None:
         """Work one task out and put the answer into Redis; called on a thread of Celery's.
@@ -160,6 +172,7 @@ def main() -> None:
     worker = Worker(settings)
     worker.start()
     application = make_worker_application(settings, worker)
+    worker.wait_for_broker()
     celery_worker = application.Worker(
         hostname=f"worker-{settings.index}@{settings.names.gateway}",
         queues=[settings.names.tasks, settings.names.probes(settings.index)],
@@ -171,8 +184,15 @@ def main() -> None:
         without_heartbeat=True,
         quiet=True,
     )
+    # Nothing here is worth a farewell: the gateway has every task, and a connection that is lost can hold one up.
+    celery_worker.stop = _leave
+    celery_worker.terminate = _leave
     celery_worker.start()
-    sys.exit(celery_worker.exitcode)
+
+
+def _leave(in_sighandler: bool = False, exitcode: int | None = None) -> None:
+    logging.shutdown()
+    os._exit(exitcode or 0)
 
 
 if __name__ == "__main__":
