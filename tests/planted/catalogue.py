@@ -353,7 +353,7 @@ HUB = (
         "a packet is executed though one before it has not come",
         frozenset({"I7", "I2", "I6", "I13"}),
         replaced(Hub, "_is_next", _gaps_allowed),
-        14,
+        3,
     ),
     PlantedBug(
         "transport: a failure blocks its lane",
@@ -586,7 +586,7 @@ GATEWAY = (
         "what failed on its way to a hub is forgotten",
         frozenset({"I13"}),
         changed(Path, "_end_batch", _no_resubmission),
-        1,
+        13,
     ),
     PlantedBug(
         "gateway: gives up what is refused",

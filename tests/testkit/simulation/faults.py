@@ -201,6 +201,7 @@ class Faults:
 
     async def _finish_set_changes(self) -> None:
         """Complete a change that was under way, and repeat what a reorganisation has taken back."""
+        await asyncio.sleep(3 * self._domain.plan.relay_block_seconds)  # for messages in the mempool
         for number, relay in self._domain.relays.items():
             epoch = relay.view.validators.epoch
             if epoch not in relay.sets:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from piebridge.chains.errors import CallRevertedError
+from piebridge.chains.evm.hub import PACKET_SENT, RECEIPTS_MADE
 from piebridge.crypto.errors import ProtocolError
 from piebridge.crypto.hash import keccak256
 from piebridge.protocol_stack import commitment
@@ -51,12 +52,11 @@ RETURN_LIMIT = 256
 
 RECEIVE = keccak256(b"receiveRange(bytes)")[:4]
 SETTLE = keccak256(b"settle(uint32,uint32,uint64,bytes)")[:4]
-PACKET_SENT = keccak256(b"PacketSent(uint256,bytes)")
-RECEIPTS_MADE = keccak256(b"ReceiptsMade(uint256,bytes)")
 HANDLER_FAILED = keccak256(b"HandlerFailed(bytes32,bytes)")
 CALLBACK_FAILED = keccak256(b"CallbackFailed(bytes32,bytes)")
 SETTLED = keccak256(b"Settled(uint256)")
 
+_HEAD_SEQUENCE, _HEAD_PEER = 152, 9
 _CURRENT_SET, _PREVIOUS_SET, _OVERLAP_UNTIL, _PAUSED = 40, 41, 42, 43
 """Words of the hub that no proof addresses; not where Solidity has them."""
 
@@ -118,6 +118,7 @@ class Hub:
         for relay in (0, *self.relays):
             value = open_hub_outbox(self.registration, self.address, self.domain, relay)
             self._store(execution, commitment.chain_slot(self.domain, relay), int.from_bytes(value, "big"))
+        self._store(execution, mapping_slot(_HEAD_PEER, self.domain.to_bytes(32, "big")), self.peers[0])
         for relay, set_hash in sets.items():
             self._set_word(execution, _CURRENT_SET, relay, int.from_bytes(set_hash, "big"))
 
@@ -172,13 +173,14 @@ class Hub:
                 raise RevertError("WrongRelay")
             head += 1 << 64
             self._store(execution, head_slot, head)
+            nonce = head >> 64 & _U64
             transaction = TransactionHeader(
                 ATP,
                 kind=KIND_REQUEST,
                 flags=FLAG_RETURN * returns_data,
                 participant_count=1,
                 origin=self.registration,
-                nonce=head >> 64,
+                nonce=nonce,
                 deadline=deadline,
                 execution_expiry=expiry,
                 handler_gas=gas,
@@ -187,9 +189,11 @@ class Hub:
             transaction = TransactionHeader(
                 FORWARD, flags=FLAG_RETURN * returns_data, execution_expiry=expiry, handler_gas=gas
             )
-        lane_slot = commitment.send_lane_slot(self.domain, destination, relay, channel)
-        sequence = self._load(execution, lane_slot) + 1
-        self._store(execution, lane_slot, sequence)
+        sequence = self._last_sent(execution, destination, relay, channel) + 1
+        if self._is_counted_in_head(destination, channel):
+            self._store(execution, head_slot, head + (1 << _HEAD_SEQUENCE))
+        else:
+            self._store(execution, commitment.send_lane_slot(self.domain, destination, relay, channel), sequence)
         flags = FLAG_ORDERED * ordered | FLAG_RECEIPT_WANTED * receipt_wanted
         header = Header(
             TransportHeader(
@@ -377,8 +381,18 @@ class Hub:
 
     def _was_sent(self, execution: Execution, header: Header) -> bool:
         lane = header.lane
-        slot = commitment.send_lane_slot(self.domain, lane.destination, lane.relay, lane.channel)
-        return header.transport.sequence <= self._load(execution, slot) & _U64
+        return header.transport.sequence <= self._last_sent(execution, lane.destination, lane.relay, lane.channel)
+
+    def _last_sent(self, execution: Execution, destination: int, relay: int, channel: int) -> int:
+        """Return the last sequence that was sent in a lane."""
+        if self._is_counted_in_head(destination, channel):
+            head = self._load(execution, commitment.head_slot(self.domain, relay))
+            return head >> _HEAD_SEQUENCE & (1 << 56) - 1
+        slot = commitment.send_lane_slot(self.domain, destination, relay, channel)
+        return self._load(execution, slot) & _U64
+
+    def _is_counted_in_head(self, destination: int, channel: int) -> bool:
+        return channel == 0 and destination == self.peers[0]
 
     # --- verdicts ---
 

@@ -154,6 +154,7 @@ class Path:
             if number not in self._busy:
                 until = min(event.until, known.observed_at + event.patience_seconds)
                 known.eligible_at = max(known.eligible_at, until)
+        self._flush = None  # it was worth a batch by the old times
 
     def recheck(self) -> None:
         """Have everything that is not in a batch checked again."""
