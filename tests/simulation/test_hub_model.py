@@ -36,7 +36,7 @@ from testkit.world.hub import CAP, CAP_WINDOW_SECONDS, DELTA_SECONDS, DOMAIN, HA
 from testkit.world.keys import address_of
 from testkit.world.packets import notarisation, transfer
 
-_U64, _U128 = (1 << 64) - 1, (1 << 128) - 1
+_U64, _HEAD = (1 << 64) - 1, (1 << 128) - 1 | ((1 << 56) - 1) << 152
 _REASON_UNKNOWN = (HANDLER_FAILED, CALLBACK_FAILED)
 """Logs whose data are the reason of a failure: the model knows only that there is one."""
 
@@ -98,7 +98,7 @@ class Twins:
     def _masks(self) -> dict[Word, int]:
         """Words in which the contract keeps settings beside what the protocol speaks of."""
         hub = self.model.address
-        masks: dict[Word, int] = {(hub, commitment.head_slot(DOMAIN, relay)): _U128 for relay in (0, 11, 12)}
+        masks: dict[Word, int] = {(hub, commitment.head_slot(DOMAIN, relay)): _HEAD for relay in (0, 11, 12)}
         for relay in (0, 11, 12):
             for peer in (THERE, ELSEWHERE):
                 masks[hub, commitment.send_lane_slot(DOMAIN, peer, relay, 0)] = _U64
@@ -149,8 +149,7 @@ class Twins:
         self.compare(outcome, execution, succeeded=succeeded)
         for log in execution.logs:
             if log.address == self.model.address and log.topics[0] == PACKET_SENT:
-                length = int.from_bytes(log.data[32:64], "big")
-                self.sent.append(STACK.receive(log.data[64 : 64 + length]))
+                self.sent.append(STACK.receive(log.data))
 
 
 def _comparable(log: tuple[bytes, tuple[bytes, ...], bytes]) -> tuple[bytes, tuple[bytes, ...], bytes]:

@@ -44,6 +44,7 @@ from piebridge.protocol_stack.verification.endorsement import verify_envelope
 from testkit.simulation.parachain import Execution
 
 _U64 = (1 << 64) - 1
+_U56 = (1 << 56) - 1
 _SETTLED = 1
 COMMITTED, ABORTED = 2, 3
 _PASS_LIMIT = 256
@@ -51,8 +52,8 @@ RETURN_LIMIT = 256
 
 RECEIVE = keccak256(b"receiveRange(bytes)")[:4]
 SETTLE = keccak256(b"settle(uint32,uint32,uint64,bytes)")[:4]
-PACKET_SENT = keccak256(b"PacketSent(uint256,bytes)")
-RECEIPTS_MADE = keccak256(b"ReceiptsMade(uint256,bytes)")
+PACKET_SENT = keccak256(b"PacketSent(uint256)")
+RECEIPTS_MADE = keccak256(b"ReceiptsMade(uint256)")
 HANDLER_FAILED = keccak256(b"HandlerFailed(bytes32,bytes)")
 CALLBACK_FAILED = keccak256(b"CallbackFailed(bytes32,bytes)")
 SETTLED = keccak256(b"Settled(uint256)")
@@ -118,6 +119,7 @@ class Hub:
         for relay in (0, *self.relays):
             value = open_hub_outbox(self.registration, self.address, self.domain, relay)
             self._store(execution, commitment.chain_slot(self.domain, relay), int.from_bytes(value, "big"))
+        self._store(execution, commitment.head_peer_slot(self.domain), self.peers[0])
         for relay, set_hash in sets.items():
             self._set_word(execution, _CURRENT_SET, relay, int.from_bytes(set_hash, "big"))
 
@@ -178,7 +180,7 @@ class Hub:
                 flags=FLAG_RETURN * returns_data,
                 participant_count=1,
                 origin=self.registration,
-                nonce=head >> 64,
+                nonce=head >> 64 & _U64,
                 deadline=deadline,
                 execution_expiry=expiry,
                 handler_gas=gas,
@@ -187,9 +189,10 @@ class Hub:
             transaction = TransactionHeader(
                 FORWARD, flags=FLAG_RETURN * returns_data, execution_expiry=expiry, handler_gas=gas
             )
-        lane_slot = commitment.send_lane_slot(self.domain, destination, relay, channel)
-        sequence = self._load(execution, lane_slot) + 1
-        self._store(execution, lane_slot, sequence)
+        slot, shift = self._sequence_place(destination, relay, channel)
+        counted = self._load(execution, slot) + (1 << shift)
+        self._store(execution, slot, counted)
+        sequence = counted >> shift & _U56
         flags = FLAG_ORDERED * ordered | FLAG_RECEIPT_WANTED * receipt_wanted
         header = Header(
             TransportHeader(
@@ -203,7 +206,7 @@ class Hub:
         )
         packet = Packet(header, body)
         entry = self._append(execution, relay, packet.packet_id)
-        execution.log(self.address, (PACKET_SENT, entry), abi_bytes(packet.encode()))
+        execution.log(self.address, (PACKET_SENT, entry), packet.encode())
         return packet.packet_id
 
     def _append(self, execution: Execution, relay: int, message_id: bytes) -> bytes:
@@ -350,7 +353,7 @@ class Hub:
             return
         made = ReceiptBatch(batch.relay, tuple(batch.receipts))
         entry = self._append(execution, batch.relay if batch.bound else 0, made.message_id(self.registration))
-        execution.log(self.address, (RECEIPTS_MADE, entry), abi_bytes(made.encode()))
+        execution.log(self.address, (RECEIPTS_MADE, entry), made.encode())
 
     # --- receipts that come home ---
 
@@ -377,8 +380,14 @@ class Hub:
 
     def _was_sent(self, execution: Execution, header: Header) -> bool:
         lane = header.lane
-        slot = commitment.send_lane_slot(self.domain, lane.destination, lane.relay, lane.channel)
-        return header.transport.sequence <= self._load(execution, slot) & _U64
+        slot, shift = self._sequence_place(lane.destination, lane.relay, lane.channel)
+        return header.transport.sequence <= self._load(execution, slot) >> shift & _U56
+
+    def _sequence_place(self, destination: int, relay: int, channel: int) -> tuple[bytes, int]:
+        """Slot and lowest bit of the last sequence sent: shared lanes toward the first peer count in the head."""
+        if channel == 0 and destination == self.peers[0]:
+            return commitment.head_slot(self.domain, relay), 152
+        return commitment.send_lane_slot(self.domain, destination, relay, channel), 0
 
     # --- verdicts ---
 

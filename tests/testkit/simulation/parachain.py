@@ -308,14 +308,13 @@ def _entry_of(log: Log) -> HubEntry | None:
     if form is None:
         return None
     entry = int.from_bytes(log.topics[1], "big")
-    length = int.from_bytes(log.data[32:64], "big")
     return HubEntry(
         entry >> 96 & 0xFFFFFFFF,
         entry >> 64 & 0xFFFFFFFF,
         entry & (1 << 64) - 1,
         log.block_number,
         form,
-        log.data[64 : 64 + length],
+        log.data,
     )
 
 
