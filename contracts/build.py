@@ -26,6 +26,7 @@ PROFILES = {"cancun": "default", "london": "london"}
 DEPLOYABLE = {
     "Hub": "src/hub/Hub.sol",
     "Administration": "src/hub/Administration.sol",
+    "CommitVerifier": "src/hub/CommitVerifier.sol",
     "BridgeToken": "src/apps/BridgeToken.sol",
     "RecordNotary": "src/apps/RecordNotary.sol",
     "ERC7786Door": "src/apps/ERC7786Door.sol",

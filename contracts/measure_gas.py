@@ -6,10 +6,10 @@
 
 Conditions: ``gasUsed`` of receipts, so base cost and call data are in it. Bodies are fixed non-zero bytes. Slots are in
 their steady state (non-zero before). Sends go user, application, hub, in the shared lane toward the domain's first
-peer, whose counter is in the outbox head, unless the name says otherwise. A received packet is FORWARD in a free lane with
-a receipt wanted, all of one lane; the receiver adds 1 to one non-zero slot. Endorsement by 3 of 4 signatures unless the
-name says otherwise. ``figures`` in the snapshot are gas, per packet or verdict where the name says so; ``targets`` are
-what the project aims at, ``missed`` names those that are not reached yet.
+peer, whose counter is in the outbox head, unless the name says otherwise. A received packet is FORWARD in a free lane
+with a receipt wanted, all of one lane; the receiver adds 1 to one non-zero slot. Endorsement by 3 of 4 signatures
+unless the name says otherwise. ``figures`` in the snapshot are gas, per packet or verdict where the name says so;
+``targets`` are what the project aims at, ``missed`` names those that are not reached yet.
 
 Needs anvil on the path (or in node_modules) and solc for the probe application; the hub is taken from the artifacts.
 """
@@ -35,6 +35,9 @@ from piebridge.crypto.threshold.ciphersuite import base_times, encode_element
 from piebridge.crypto.threshold.signing import sign_single
 from piebridge.protocol_stack.signers import show_threshold_signature
 
+sys.path.append(str(build.ROOT.parent / "tests"))
+from testkit.commits import Committee, EndorsedState
+
 SNAPSHOT = build.ROOT / "snapshots" / "gas.json"
 TOLERANCE = 1.03
 TARGETS = {
@@ -50,11 +53,12 @@ TARGETS = {
     "finalise, 50 commits, each": 1_700,
 }
 
-DOMAIN, SELF, PEER, LATER_PEER, RELAY, THRESHOLD_RELAY = 7, 11, 22, 23, 5, 6
+DOMAIN, SELF, PEER, LATER_PEER, RELAY, THRESHOLD_RELAY, COMMIT_RELAY = 7, 11, 22, 23, 5, 6, 8
 PROBE, TOKEN = 42, 2
 GOVERNOR_SECRET = 0x60FE
 GROUP_SECRET = 0xF057
 CHAIN_ID = 31337
+COMMITTEE = Committee(DOMAIN, COMMIT_RELAY, tuple(keccak256(b"validator %d" % i) for i in range(4)))
 
 
 def uint(value: int, size: int) -> bytes:
@@ -178,13 +182,15 @@ class Scenario:
         """The set of endorsers of a relay chain (formats, section 8)."""
         if relay == THRESHOLD_RELAY:
             return uint(1, 4) + bytes([3, 3, 4]) + encode_element(base_times(GROUP_SECRET))
+        if relay == COMMIT_RELAY:
+            return COMMITTEE.signers(1).encode()
         return uint(1, 4) + bytes([1, 3, 4]) + b"".join(address_of_private_key(uint(key, 32)) for key in self.members)
 
     def open_domain(self) -> None:
         """Register the relay chains, the peer and the applications."""
         self.govern(DOMAIN, 2, uint(8192, 4) + uint(0, 4) + uint(10**7, 4))
         self.govern(DOMAIN, 15, bytes([1, 64, 0, 0]))
-        for relay in (RELAY, THRESHOLD_RELAY):
+        for relay in (RELAY, THRESHOLD_RELAY, COMMIT_RELAY):
             self.govern(DOMAIN, 3, uint(relay, 4) + keccak256(b"genesis") + self.set_of(relay))
             self.govern(DOMAIN, 4, uint(relay, 4) + b"\x02")
         self.govern(DOMAIN, 6, uint(1, 4) + b"\x01" + uint(RELAY, 4) + uint(0, 2) + uint(1024, 2))
@@ -217,6 +223,12 @@ class Scenario:
         digest = keccak256(tag("ENDORSE") + prefix + uint(relay, 4) + uint(number, 8) + value)
         if relay == THRESHOLD_RELAY:
             proof = show_threshold_signature(sign_single(GROUP_SECRET, digest, keccak256(b"nonce" + digest)))
+        elif relay == COMMIT_RELAY:
+            # Among the heads toward four hubs, what is known of three clients, and the set.
+            others = {SELF + peer: (number, value) for peer in range(1, 4)}
+            more = {b"client/%08x" % peer: uint(number, 8) for peer in range(3)}
+            state = EndorsedState({SELF: (number, value), **others}, {b"set": uint(1, 4) + value, **more})
+            proof = state.prove(COMMITTEE.decide(state.app_hash), COMMITTEE, SELF).encode()
         else:
             proof = uint(7, 4) + b"".join(sign_recoverable(digest, uint(key, 32)) for key in self.members[:3])
         return uint(DOMAIN, 4) + uint(relay, 4) + self.set_of(relay) + proof + data
@@ -290,6 +302,9 @@ def measure(port: int) -> dict[str, int]:
         figures["receive one packet, 32 bytes, with receipt, 3 of 4"] = receive(RELAY, 1, 32)
         figures["receive one packet, 200 bytes, with receipt, 3 of 4"] = receive(RELAY, 1, 200)
         figures["receive one packet, 32 bytes, with receipt, FROST"] = receive(THRESHOLD_RELAY, 1, 32)
+        receive(COMMIT_RELAY, 1, 32)
+        figures["receive one packet, 32 bytes, with receipt, commit of 3 of 4"] = receive(COMMIT_RELAY, 1, 32)
+        figures["receive, 25 packets of 32 bytes, commit of 3 of 4, each"] = receive(COMMIT_RELAY, 25, 32) // 25
         for count in (10, 25, 50):
             for size in (32, 200):
                 if sequence // 256 != (sequence + count) // 256:
@@ -303,7 +318,7 @@ def measure(port: int) -> dict[str, int]:
         figures["finalise, 10 commits, each"] = scenario.finalise(3, 10) // 10
         figures["finalise, 50 commits, each"] = scenario.finalise(13, 50) // 50
         figures["governor message"] = scenario.govern(DOMAIN, 1, b"")
-    for name in ("Hub", "Administration"):
+    for name in ("Hub", "Administration", "CommitVerifier"):
         for evm_version in build.PROFILES:
             figures[f"bytes of {name}, {evm_version}"] = len(load(name, evm_version).runtime_bytecode)
     return figures

@@ -202,6 +202,22 @@ async def test_a_worker_that_hangs_is_started_again(tmp_path: Path) -> None:
             await asyncio.wait({running})
 
 
+async def test_work_goes_on_whenever_redis_comes_back(tmp_path: Path) -> None:
+    async with bench("celery", tmp_path) as it:
+        assert it.server is not None
+        it.queue.put(submit(2))
+        await it.answered(1)
+        for number in (3, 4):
+            it.server.kill()
+            it.queue.put(submit(number))
+            await until(lambda: not it.queue.health()["reachable"])
+            await asyncio.sleep(4)  # long enough for workers to be replaced
+            await asyncio.to_thread(it.server.start)
+            await it.answered(number - 1)
+        assert [effect.id for effect, _ in it.sent] == [2, 3, 4]
+        assert it.counters.total("broker_losses") == 2
+
+
 def process_file(pid: int, name: str) -> bytes:
     try:
         return Path(f"/proc/{pid}/{name}").read_bytes()

@@ -9,10 +9,13 @@ import pytest
 
 from piebridge.abci.embedded.genesis import GenesisDocument
 from piebridge.abci.embedded.keys import ValidatorKey
+from piebridge.chains.relay.endpoint import CometBftRelayEndpoint
 from piebridge.cometbft.verification import minimal_commit
-from piebridge.crypto.errors import ConfigurationError
+from piebridge.crypto.errors import ConfigurationError, PermanentChainError, TransientChainError
 from piebridge.crypto.signature import recover_address, sign_recoverable
-from piebridge.protocol_stack.endorsement import EndorsementAnswer
+from piebridge.gateway.commits import collect_commit
+from piebridge.protocol_stack.codec import u16, u32, u64
+from piebridge.protocol_stack.endorsement import EndorsementAnswer, Envelope
 from piebridge.protocol_stack.governor_relay_bodies import NewCheckpoint
 from piebridge.protocol_stack.relay_messages import (
     CarriedGovernorMessage,
@@ -22,6 +25,7 @@ from piebridge.protocol_stack.relay_messages import (
 )
 from piebridge.protocol_stack.relay_queries import EndorseQuery, RecordedQuery
 from piebridge.protocol_stack.signing import endorsement_digest
+from piebridge.protocol_stack.verification.endorsement import verify_envelope
 from piebridge.protocol_stack.verification.light_clients.cometbft import (
     ClientParameters,
     ConsensusState,
@@ -107,6 +111,7 @@ async def test_packet_is_recorded_and_endorsed_by_each_validator_and_survives_a_
             digest = endorsement_digest(1, 1, 20, 1, 1, answer.value)
             assert recover_address(digest, answer.signature) == answer.address
         _follow_with_own_light_client(node)
+        await _prove_by_commit(world, node, answers[0].value)
     finally:
         await node.stop()
 
@@ -123,6 +128,27 @@ async def test_packet_is_recorded_and_endorsed_by_each_validator_and_survives_a_
             await went_on.wait()
     finally:
         await node.stop()
+
+
+async def _prove_by_commit(world: RelayWorld, node: RelayNode, value: bytes) -> None:
+    """The chain's own commit proves the same value, for a hub that has registered the set of the chain's own record."""
+    url, relay = node.rpc_addresses[0], world.genesis
+    endpoint = CometBftRelayEndpoint(name="relay", chain_id=relay.chain_id, validator_rpc_urls=[url])
+    try:
+        async with asyncio.timeout(20):
+            while True:
+                try:
+                    number, collected = await collect_commit(endpoint, relay.domain, relay.relay, 20, 1)
+                    break
+                except (TransientChainError, PermanentChainError):
+                    await asyncio.sleep(0.05)  # the block that proves the newest state is not there yet
+        entries = await endpoint.query("/outbox/entries", u32(20) + u64(1) + u16(1))
+    finally:
+        await endpoint.close()
+    assert (number, collected.value) == (1, value)
+    data = u32(relay.domain) + u32(relay.relay) + collected.encoded + entries
+    accepted = {relay.validator_set.committers.set_hash(relay.domain, relay.relay)}
+    assert verify_envelope(Envelope.decode(data), 20, accepted).value == value
 
 
 def _follow_with_own_light_client(node: RelayNode) -> None:

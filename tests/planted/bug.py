@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from inspect import isfunction, signature
 from typing import Any
 from unittest import mock
 
@@ -22,12 +23,17 @@ class PlantedBug:
     plant: Plant
     """Puts it in."""
     seed: int
-    """First seed that finds it."""
+    """A seed that has found it, where the search in ``make test`` begins. Every change of the product changes what
+    happens under a seed, so the search goes on from there."""
 
 
 def replaced(owner: object, name: str, value: object) -> Plant:
     """Put another function, method or value in the place of one."""
     assert hasattr(owner, name), f"{owner} has no {name}: the bug no longer fits the product"
+    original = getattr(owner, name)
+    if isfunction(original) and isfunction(value):
+        wanted, given = len(signature(original).parameters), len(signature(value).parameters)
+        assert wanted == given, f"{name} takes {wanted} arguments now, the bug {given}: it no longer fits the product"
     return lambda: mock.patch.object(owner, name, value)
 
 

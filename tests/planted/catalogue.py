@@ -77,10 +77,10 @@ def _unsigned_statement(
     )
 
 
-def _forget_what_precedes(store: Store, destination: int) -> None:
+def _forget_what_precedes(store: Store, destination: int, count: int) -> None:
     number, head = store.outbox_base(destination), store.outbox_head(destination)
     assert head is not None, "an entry was made in this outbox"
-    for _ in range(2):
+    for _ in range(2 * count):
         if number >= head.number or store.message(destination, number) is not None:
             break
         store.set_entry(destination, number, None)
@@ -107,14 +107,14 @@ RELAY = (
         "the second recording of a request entombs it",
         frozenset({"I13", "I4", "I6", "I7", "I1", "crash"}),
         replaced(View, "is_recorded", lambda self, lane, sequence: False),
-        0,
+        1,
     ),
     PlantedBug(
         "relay: absent before expiry",
         "a status of 00 aborts a transaction whose packet may still be executed",
         frozenset({"I4", "I1"}),
         changed(hub_slots._Reader, "_read_status", _absent_before_expiry),
-        0,
+        15,
     ),
     PlantedBug(
         "relay: a failure commits",
@@ -142,7 +142,7 @@ RELAY = (
         "no receipt is sent home",
         frozenset({"I13"}),
         changed(receipts, "_open", _receipts_not_sent_home),
-        0,
+        3,
     ),
     PlantedBug(
         "relay: outboxes in any order",
@@ -156,28 +156,28 @@ RELAY = (
         "one bitmap word acknowledges packets that the hub does not have, and their messages are dropped",
         frozenset({"I13"}),
         changed(hub_slots._Reader, "_read_seen", _every_bit_seen),
-        0,
+        51,
     ),
     PlantedBug(
         "relay: no tombstones",
         "a transaction that was aborted leaves a hole in its ordered lane",
         frozenset({"I13", "I7"}),
         replaced(transactions, "entomb", lambda ctx, packet_id, header: None),
-        0,
+        31,
     ),
     PlantedBug(
         "relay: chain value before a waiting entry dropped",
         "what waits cannot be shown any more; a bug that the product once had",
         frozenset({"I13"}),
         replaced(retention, "_forget_entries", _forget_what_precedes),
-        0,
+        17,
     ),
     PlantedBug(
         "relay: absence commits",
         "a packet that never came within its time counts as executed",
         frozenset({"I4", "I1"}),
         changed(transactions, "decide", _late_is_committed),
-        0,
+        2,
     ),
 )
 
@@ -241,7 +241,7 @@ VERIFICATION = (
         "a member who signs twice is counted twice",
         frozenset({"I3", "I1", "I4", "I6"}),
         replaced(Hub, "_verify", _any_three_signatures),
-        0,
+        2,
     ),
     PlantedBug(
         "verification: any set",
@@ -265,14 +265,14 @@ VERIFICATION = (
             changed(Notary, "_read_one", _reads_unfinal),
             replaced(endpoints.SimulatedParachainEndpoint, "final_block", _newest_is_final),
         ),
-        0,
+        5,
     ),
     PlantedBug(
         "verification: endorsers forget the new epoch",
         "after a change of the set endorsements still name the old epoch",
         frozenset({"I13"}),
         changed(ValidatorQueries, "__call__", _stuck_epoch),
-        0,
+        3,
     ),
 )
 
@@ -353,14 +353,14 @@ HUB = (
         "a packet is executed though one before it has not come",
         frozenset({"I7", "I2", "I6", "I13"}),
         replaced(Hub, "_is_next", _gaps_allowed),
-        0,
+        14,
     ),
     PlantedBug(
         "transport: a failure blocks its lane",
         "a packet that the handler refuses is tried again for ever",
         frozenset({"I13", "I7", "I2", "I6"}),
         changed(Hub, "_end", _failure_blocks),
-        0,
+        5,
     ),
     PlantedBug(
         "transport: tombstones are not passed",
@@ -586,42 +586,42 @@ GATEWAY = (
         "what failed on its way to a hub is forgotten",
         frozenset({"I13"}),
         changed(Path, "_end_batch", _no_resubmission),
-        0,
+        1,
     ),
     PlantedBug(
         "gateway: gives up what is refused",
         "a batch that was refused once is dropped with all that was in it",
         frozenset({"I13"}),
         changed(Path, "_split", _gives_up),
-        0,
+        15,
     ),
     PlantedBug(
         "gateway: the archive loses entries",
         "every fifth entry of an outbox is not written down",
         frozenset({"I13"}),
         changed(Archive, "add", _losing_archive),
-        0,
+        1,
     ),
     PlantedBug(
         "gateway: nothing to settle",
         "aborted transactions are never refunded",
         frozenset({"I13"}),
         changed(SettlementCarrier, "check", _everything_settled),
-        0,
+        1,
     ),
     PlantedBug(
         "gateway: done before it is final",
         "what a hub has in a block that is then reorganised away is not brought again",
         frozenset({"I13"}),
         changed(HubState, "deliveries", _done_at_newest),
-        0,
+        5,
     ),
     PlantedBug(
         "gateway: receipts taken for delivered",
         "the evidence of a receipt at its source always holds",
         frozenset({"I13"}),
         changed(slots, "_of_receipt", _receipt_always_there),
-        0,
+        3,
     ),
     PlantedBug(
         "gateway: one liar stops all",

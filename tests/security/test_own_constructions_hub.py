@@ -10,6 +10,7 @@ import pytest
 
 from piebridge.contracts.loader import load
 from piebridge.crypto.hash import keccak256
+from piebridge.crypto.quorum import Quorum
 from piebridge.evm_chain.block import Outcome
 from piebridge.protocol_stack.errors import FormatError
 from piebridge.protocol_stack.governor_hub_bodies import (
@@ -495,8 +496,8 @@ def test_o05_members_of_two_sets_are_never_mixed(bench: HubBench) -> None:
     bench.hub.govern(EndorserSet(11, 1_000, new.signers))
     shown = old.range()
     by_old, by_new = old.endorse(shown, members=(0, 1, 2)), new.endorse(shown, members=(0, 1, 2))
-    assert not isinstance(by_old.proof, bytes)
-    assert not isinstance(by_new.proof, bytes)
+    assert isinstance(by_old.proof, Quorum)
+    assert isinstance(by_new.proof, Quorum)
     mixed = replace(by_new.proof, signatures=by_old.proof.signatures[:2] + by_new.proof.signatures[2:])
     older_epoch_in_digest = old.prove(old.digest(HERE, shown.fold()))
     bench.refused(

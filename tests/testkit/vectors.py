@@ -12,6 +12,7 @@ from piebridge.crypto.quorum import Quorum
 from piebridge.crypto.signature import GROUP_ORDER, sign_recoverable
 from piebridge.protocol_stack import commitment
 from piebridge.protocol_stack.application.door import DoorMessage, InteroperableAddress
+from piebridge.protocol_stack.commit_proof import relay_chain_id
 from piebridge.protocol_stack.endorsement import (
     EndorsementMethod,
     EndorsementSet,
@@ -54,6 +55,7 @@ from piebridge.protocol_stack.transport.outbox import (
     open_relay_outbox,
 )
 from piebridge.protocol_stack.transport.reliable import RELIABLE
+from testkit.commits import Committee, EndorsedState
 from testkit.fuzzing import DECODERS
 from testkit.hub_vectors import hub
 from testkit.samples import GOVERNOR_SECRET, Samples, governor_key, governor_sign, key_address, private_key
@@ -673,10 +675,11 @@ def _refused_sets() -> list[Json]:
     members = tuple(key_address(number) for number in range(1, 5))
     data = EndorsementSet(6, EndorsementMethod.SIGNATURES, 3, 4, members).encode()
     group = EndorsementSet(6, EndorsementMethod.THRESHOLD, 3, 4, (governor_key(),)).encode()
+    committee = Committee(1, 5, tuple(map(private_key, range(1, 5)))).signers(6).encode()
     decode, code = EndorsementSet.decode, ErrorCode
     return [
         refused("epoch 0", changed(data, 0, bytes(4)), decode, code.ZERO),
-        *(refused(f"method {m}", changed(data, 4, bytes([m])), decode, code.SET_METHOD) for m in (0, 2, 4)),
+        *(refused(f"method {m}", changed(data, 4, bytes([m])), decode, code.SET_METHOD) for m in (0, 4)),
         refused("k is 0", changed(data, 5, b"\x00"), decode, code.SET_THRESHOLD),
         refused("k above n", changed(data, 5, b"\x05"), decode, code.SET_THRESHOLD),
         refused("no member", data[:5] + b"\x00\x00", decode, code.SET_THRESHOLD),
@@ -695,6 +698,9 @@ def _refused_sets() -> list[Json]:
         refused("group key is no point", changed(group, 8, (5).to_bytes(32, "big")), decode, code.SET_MEMBER),
         refused("group key of 33", changed(group, 6, b"\x21"), decode, code.SET_THRESHOLD),
         refused("group key cut", group[:-1], decode, code.TRUNCATED),
+        refused("commit by two thirds", changed(committee, 5, b"\x02"), decode, code.SET_THRESHOLD),
+        refused("a validator twice", changed(committee, 7 + 20, committee[7:27]), decode, code.SET_MEMBER),
+        refused("commit without validators hash", committee[:-32], decode, code.TRUNCATED),
     ]
 
 
@@ -751,6 +757,54 @@ def _equivocation(samples: Samples) -> tuple[SignedValue, SignedValue]:
         return SignedValue(domain, relay, signers, proof, destination, number, value)
 
     return sign(samples.hash()), sign(samples.hash())
+
+
+def commits() -> Json:
+    """Envelopes endorsed by a relay chain's own commit (method 2)."""
+    samples = Samples(620)
+    shapes: list[dict[str, Any]] = [
+        {},
+        {"round_": 2},
+        {"parts": 127},
+        {"parts": 128},
+        {"parts": 70_000, "round_": 2**31 - 1},
+        {"absent": (0,)},
+        {"height": 2**63 - 1},
+        {"time_ns": 1},
+        {"time_ns": 253_402_300_799 * 10**9},
+    ]
+    envelopes = []
+    for index, shape in enumerate(shapes):
+        size = 4 if "absent" in shape else (1, 2, 3, 4, 7)[index % 5]
+        domain, relay, destination = (samples.unsigned(32, 1) for _ in range(3))
+        committee = Committee(domain, relay, tuple(map(private_key, range(1, size + 1))))
+        body = samples.outbox_range(RELAY_CHAIN)
+        head = body.fold()
+        heads = {samples.unsigned(32, 1): (samples.unsigned(64, 1), samples.hash()) for _ in range(index)}
+        state = EndorsedState({**heads, destination: (head.number, head.value)}, {b"set": samples.hash()})
+        signed = committee.decide(state.app_hash, **shape)
+        proof = state.prove(signed, committee, destination)
+        signers = committee.signers(samples.unsigned(32, 1))
+        envelopes.append(
+            {
+                "domain": domain,
+                "relay": relay,
+                "destination": destination,
+                "chain_id": relay_chain_id(domain, relay),
+                "set": hexed(signers.encode()),
+                "set_hash": hexed(signers.set_hash(domain, relay)),
+                "header": hexed(signed.header.encode()),
+                "commit": hexed(signed.commit.encode()),
+                "block_hash": hexed(signed.header.hash()),
+                "app_hash": hexed(state.app_hash),
+                "last": str(head.number),
+                "value": hexed(head.value),
+                "proof": hexed(proof.encode()),
+                "range": hexed(body.encode()),
+                "envelope": hexed(Envelope(domain, relay, signers, proof, body).encode()),
+            }
+        )
+    return listed(envelopes=envelopes)
 
 
 def notaries() -> Json:
@@ -1092,6 +1146,7 @@ def genesis() -> Json:
 
 FILES: Mapping[str, Callable[[], Json]] = {
     "applications.json": applications,
+    "commits.json": commits,
     "endorsements.json": endorsements,
     "genesis.json": genesis,
     "governor_messages.json": governor,

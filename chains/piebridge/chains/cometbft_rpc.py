@@ -16,11 +16,26 @@ from piebridge.cometbft.json_format import parse_time, signed_header_from_json, 
 from piebridge.cometbft.validator_set import Validator, ValidatorSet
 from piebridge.cometbft.verification import SignedHeader, minimal_commit
 from piebridge.crypto.errors import DecodingError, PermanentChainError, TransientChainError, VerificationError
+from piebridge.crypto.simple_map import ValueOperator
 
 BATCH_CALLS_MAX = 10
 """Calls of one batch that CometBFT takes by default (``rpc.max_request_batch_size``)."""
 VALIDATORS_PER_PAGE = 100
 """Largest page of ``validators`` that CometBFT serves."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProvenValue:
+    """A value of a store of a relay chain; the header of the next height proves it."""
+
+    value: bytes
+    """The value."""
+    height: int
+    """Height of the block whose state holds it."""
+    inner: ValueOperator
+    """Proof in the store."""
+    outer: ValueOperator
+    """Proof of the store in the app hash."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +170,26 @@ class CometBftRpc:
         """Return the values of several ABCI queries, asked in batches."""
         answers = await self._client.batch([_query(path, data) for path, data in calls])
         return [self._query_value(path, answer) for (path, _), answer in zip(calls, answers, strict=True)]
+
+    async def proven(self, path: str, key: bytes) -> ProvenValue:
+        """Return the value of a key of a store that is a simple map, with its proof in the app hash.
+
+        Raises:
+            TransactionRefusedError: there is no such key.
+        """
+        request = {"path": path, "data": key.hex(), "height": "0", "prove": True}
+        answer = await self._client.call("abci_query", request)
+        value = self._query_value(path, answer)
+        response = _object(_object(answer, "abci_query").get("response"), "abci_query response")
+        try:
+            inner, outer = (
+                ValueOperator.decode(base64.b64decode(operator["data"], validate=True))
+                for operator in response["proofOps"]["ops"]
+            )
+            height = int(response["height"])
+        except (KeyError, TypeError, ValueError, DecodingError) as error:
+            raise TransientChainError(f"{self.url}: malformed proof of query {path}: {error}") from error
+        return ProvenValue(value, height, inner, outer)
 
     async def broadcast(self, transaction: bytes) -> bytes:
         """Hand a transaction to the node's mempool and return its hash.

@@ -87,24 +87,26 @@ class Header:
 
     def hash(self) -> bytes:
         """Block hash, 32 bytes: Merkle root over the fourteen fields, each encoded by itself."""
-        return merkle.root(
-            [
-                self.version.encode(),
-                string_field(1, self.chain_id),
-                varint_field(1, self.height),
-                encode_timestamp(self.time_ns),
-                self.last_block_id.encode(),
-                bytes_field(1, self.last_commit_hash),
-                bytes_field(1, self.data_hash),
-                bytes_field(1, self.validators_hash),
-                bytes_field(1, self.next_validators_hash),
-                bytes_field(1, self.consensus_hash),
-                bytes_field(1, self.app_hash),
-                bytes_field(1, self.last_results_hash),
-                bytes_field(1, self.evidence_hash),
-                bytes_field(1, self.proposer_address),
-            ]
-        )
+        return merkle.root(self.field_bytes())
+
+    def field_bytes(self) -> list[bytes]:
+        """The fourteen fields, each encoded by itself: the leaves of the tree whose root is the hash."""
+        return [
+            self.version.encode(),
+            string_field(1, self.chain_id),
+            varint_field(1, self.height),
+            encode_timestamp(self.time_ns),
+            self.last_block_id.encode(),
+            bytes_field(1, self.last_commit_hash),
+            bytes_field(1, self.data_hash),
+            bytes_field(1, self.validators_hash),
+            bytes_field(1, self.next_validators_hash),
+            bytes_field(1, self.consensus_hash),
+            bytes_field(1, self.app_hash),
+            bytes_field(1, self.last_results_hash),
+            bytes_field(1, self.evidence_hash),
+            bytes_field(1, self.proposer_address),
+        ]
 
     def encode(self) -> bytes:
         """Encode ``tendermint.types.Header``."""

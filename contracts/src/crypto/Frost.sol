@@ -92,8 +92,8 @@ library Frost {
             let expected := and(keccak256(0x00, 0x40), 0xffffffffffffffffffffffffffffffffffffffff)
             // ecrecover writes nothing on failure.
             mstore(0x00, 0)
-            pop(staticcall(gas(), 1, input, 0x80, 0x00, 0x20))
-            valid := and(eq(mload(0x00), expected), iszero(iszero(expected)))
+            let success := staticcall(gas(), 1, input, 0x80, 0x00, 0x20)
+            valid := and(success, and(eq(mload(0x00), expected), iszero(iszero(expected))))
         }
     }
 

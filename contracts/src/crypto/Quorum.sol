@@ -37,11 +37,11 @@ library Quorum {
                     mstore(add(input, 0x20), byte(0, calldataload(add(signature, 0x40))))
                     calldatacopy(add(input, 0x40), signature, 0x40)
                     mstore(0x00, 0)
-                    pop(staticcall(gas(), 1, input, 0x80, 0x00, 0x20))
+                    let success := staticcall(gas(), 1, input, 0x80, 0x00, 0x20)
                     let signer := mload(0x00)
                     // The signer is this member, and there is one; s is the lower of its two forms.
                     wrong := or(wrong, xor(signer, shr(96, calldataload(member))))
-                    wrong := or(wrong, or(iszero(signer), gt(mload(add(input, 0x60)), HALF_ORDER)))
+                    wrong := or(wrong, or(iszero(mul(success, signer)), gt(mload(add(input, 0x60)), HALF_ORDER)))
                     signature := add(signature, 65)
                     if wrong { break }
                 }

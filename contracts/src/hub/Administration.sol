@@ -6,6 +6,7 @@ import {IHubAdministration} from "../interfaces/IHubAdministration.sol";
 import {IHubExecute} from "../interfaces/IHubSelf.sol";
 import {Frost} from "../crypto/Frost.sol";
 import {Calldata} from "./Calldata.sol";
+import {CommitVerifier} from "./CommitVerifier.sol";
 import {HubStorage} from "./HubStorage.sol";
 import {Protocols} from "./Protocols.sol";
 import {ApplicationLayer} from "./ApplicationLayer.sol";
@@ -44,7 +45,7 @@ contract Administration is ApplicationLayer, IHubAdministration, IHubExecute {
     uint256 private constant HEAD_SHARED =
         (uint256(0xffffff) << HEAD_MAX_BODY) | (VERSION_MASK << HEAD_VERSION) | FLAG_DOMAIN_PAUSED | FLAG_CLOSED;
 
-    constructor(Binding memory binding) HubStorage(binding) {}
+    constructor(Binding memory binding, CommitVerifier commitVerifier) HubStorage(binding, commitVerifier) {}
 
     // ------------------------------------------------------------------------------------------------------------ taking a message
 
@@ -236,8 +237,10 @@ contract Administration is ApplicationLayer, IHubAdministration, IHubExecute {
         uint256 method = Calldata.u8(offset + 4);
         uint256 threshold = Calldata.u8(offset + 5);
         uint256 members = Calldata.u8(offset + 6);
-        if (!_DEV && (members < 2 || 3 * threshold <= 2 * members)) revert MalformedBody();
-        if (method == Protocols.ENDORSED_BY_SIGNATURES) {
+        // What less than two thirds have voted for is no decision of the chain, so commits have no exception for developers.
+        bool bindingThreshold = !_DEV || method == Protocols.ENDORSED_BY_COMMIT;
+        if ((!_DEV && members < 2) || (bindingThreshold && 3 * threshold <= 2 * members)) revert MalformedBody();
+        if (method != Protocols.ENDORSED_BY_THRESHOLD_KEY) {
             for (uint256 i = 0; i < members; ++i) {
                 uint256 member = Calldata.word(offset + 7 + 20 * i) >> 96;
                 if (member == 0) revert MalformedBody();

@@ -6,6 +6,7 @@ import {IHubCore} from "../interfaces/IHubCore.sol";
 import {IHubReturning} from "../interfaces/IHubSelf.sol";
 import {Administration} from "./Administration.sol";
 import {Calldata} from "./Calldata.sol";
+import {CommitVerifier} from "./CommitVerifier.sol";
 import {HubStorage} from "./HubStorage.sol";
 import {PacketHeader} from "./PacketHeader.sol";
 import {Protocols} from "./Protocols.sol";
@@ -20,13 +21,13 @@ contract Hub is TransactionLayer, IHubCore, IHubReturning {
     /// @param binding Number on the management chain; id of the chain it is made for (construction fails on any other); largest gas limit of a handler;
     /// whether endorser sets that one member can outvote are allowed; whether messages are also kept in storage, for chains whose nodes keep no logs.
     /// @param governorGroupKey FROST group key of the governors, 33 bytes.
-    constructor(Binding memory binding, bytes memory governorGroupKey) HubStorage(binding) {
+    constructor(Binding memory binding, bytes memory governorGroupKey) HubStorage(binding, new CommitVerifier()) {
         (bool valid, uint256 x, uint8 prefix) = Frost.decodeKey(governorGroupKey);
         if (!valid) revert InvalidConstruction();
         _governorKeyX = x;
         _governorKeyPrefix = prefix;
         _governorKeyEpoch = 1;
-        _ADMINISTRATION = address(new Administration(binding));
+        _ADMINISTRATION = address(new Administration(binding, _COMMIT_VERIFIER));
     }
 
     // ------------------------------------------------------------------------------------------------------------ sending

@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {IHubEvents} from "../interfaces/IHubEvents.sol";
+import {CommitVerifier} from "./CommitVerifier.sol";
 import {Guard} from "guard/Guard.sol";
 
 /// @title Where a hub keeps what. Slots 0 to 9 are proven to other chains (formats, section 7); the order of these declarations is part of the format.
@@ -178,14 +179,17 @@ abstract contract HubStorage is IHubEvents, Guard {
     bool internal immutable _DEV;
     bool internal immutable _QUEUE;
     uint256 private immutable _CHAIN_ID;
+    /// Where the code lies that checks commits of relay chains (method 2 of endorsement).
+    CommitVerifier internal immutable _COMMIT_VERIFIER;
 
-    constructor(Binding memory binding) {
+    constructor(Binding memory binding, CommitVerifier commitVerifier) {
         if (binding.registration == 0 || binding.evmChainId != block.chainid) revert InvalidConstruction();
         _REGISTRATION = binding.registration;
         _MAX_HANDLER_GAS = binding.maxHandlerGas;
         _DEV = binding.dev;
         _QUEUE = binding.queue;
         _CHAIN_ID = binding.evmChainId;
+        _COMMIT_VERIFIER = commitVerifier;
     }
 
     /// @dev A fork of the chain carries the hub along, but not its authority.

@@ -13,11 +13,13 @@ library Protocols {
 
     // Methods of endorsement, section 8.
     uint256 internal constant ENDORSED_BY_SIGNATURES = 1;
+    uint256 internal constant ENDORSED_BY_COMMIT = 2;
     uint256 internal constant ENDORSED_BY_THRESHOLD_KEY = 3;
 
     // A bit for each protocol number.
     uint256 private constant TRANSPORT = (1 << PacketHeader.TRANSPORT_BASIC) | (1 << PacketHeader.TRANSPORT_RELIABLE);
-    uint256 private constant VERIFICATION = (1 << ENDORSED_BY_SIGNATURES) | (1 << ENDORSED_BY_THRESHOLD_KEY);
+    uint256 private constant VERIFICATION =
+        (1 << ENDORSED_BY_SIGNATURES) | (1 << ENDORSED_BY_COMMIT) | (1 << ENDORSED_BY_THRESHOLD_KEY);
     uint256 private constant TRANSACTION =
         (1 << PacketHeader.PROTOCOL_NONE) | (1 << PacketHeader.PROTOCOL_ATP) | (1 << PacketHeader.PROTOCOL_FORWARD);
 

@@ -35,8 +35,16 @@ abstract contract VerificationLayer is TransportLayer {
             uint256 members = Calldata.u8(offset + 6);
             if (threshold == 0 || threshold > members || members > 32 || Calldata.u32(offset) == 0) return 0;
             if (!Protocols.isVerification(method)) return 0;
-            setEnd = offset + 7 + (method == Protocols.ENDORSED_BY_SIGNATURES ? members * 20 : 33);
+            setEnd = offset + 7 + _keysLength(method, members);
             if (setEnd > end) return 0;
+        }
+    }
+
+    /// @dev Length of the keys in a set: addresses, addresses and the validators hash, or the group key.
+    function _keysLength(uint256 method, uint256 members) private pure returns (uint256) {
+        unchecked {
+            if (method == Protocols.ENDORSED_BY_SIGNATURES) return 20 * members;
+            return method == Protocols.ENDORSED_BY_COMMIT ? 20 * members + 32 : 33;
         }
     }
 
@@ -70,9 +78,11 @@ abstract contract VerificationLayer is TransportLayer {
             uint256 relay = Calldata.u32(offset + 4);
             // The hash tells a set that was checked when it was registered; here only its length has to be known.
             uint256 header = Calldata.word(offset + 8) >> 200;
-            bool bySignatures = (header >> 16) & 0xff == Protocols.ENDORSED_BY_SIGNATURES;
-            proof = offset + 15 + (bySignatures ? 20 * (header & 0xff) : 33);
-            proofEnd = proof + (bySignatures ? 4 + 65 * ((header >> 8) & 0xff) : 97);
+            uint256 method = (header >> 16) & 0xff;
+            proof = offset + 15 + _keysLength(method, header & 0xff);
+            if (method == Protocols.ENDORSED_BY_SIGNATURES) proofEnd = proof + 4 + 65 * ((header >> 8) & 0xff);
+            else if (method == Protocols.ENDORSED_BY_COMMIT) proofEnd = proof + 2 + Calldata.u16(proof);
+            else proofEnd = proof + 97;
             if (proofEnd > end) revert MalformedRange();
             uint256 hash = _setHash(Calldata.u32(offset), relay, offset + 8, proof);
             uint256 current = _currentSet[relay];
@@ -90,9 +100,13 @@ abstract contract VerificationLayer is TransportLayer {
         internal
         view
     {
+        uint256 header = Calldata.word(offset + 8) >> 200;
+        uint256 method = (header >> 16) & 0xff;
+        if (method == Protocols.ENDORSED_BY_COMMIT) {
+            return _requireCommitted(offset, proof, destination, number, value);
+        }
         bytes32 tag = TAG_ENDORSE;
         bytes32 digest;
-        uint256 header = Calldata.word(offset + 8) >> 200;
         uint256 targetAndEpoch =
             (Calldata.u32(offset) << 224) | (destination << 192) | ((header >> 24) << 160) | (1 << 152);
         uint256 entry = (Calldata.u32(offset + 4) << 224) | (number << 160);
@@ -105,7 +119,7 @@ abstract contract VerificationLayer is TransportLayer {
             digest := keccak256(buffer, 0x59)
         }
         bool valid;
-        if ((header >> 16) & 0xff == Protocols.ENDORSED_BY_SIGNATURES) {
+        if (method == Protocols.ENDORSED_BY_SIGNATURES) {
             unchecked {
                 uint256 threshold = (header >> 8) & 0xff;
                 valid = Quorum.verify(
@@ -120,6 +134,23 @@ abstract contract VerificationLayer is TransportLayer {
             uint256 key = offset + 15;
             valid = Frost.verifyShown(Calldata.word(key + 1), Calldata.u8(key), abi.encodePacked(digest), proof);
         }
+        if (!valid) revert NotEndorsed();
+    }
+
+    /// @dev `_requireEndorsed` for method 2: the proof shows a commit of the set, and the outbox head in the state behind it.
+    function _requireCommitted(uint256 offset, uint256 proof, uint256 destination, uint256 number, bytes32 value)
+        private
+        view
+    {
+        bool valid = _COMMIT_VERIFIER.verify(
+            Calldata.u32(offset),
+            Calldata.u32(offset + 4),
+            destination,
+            number,
+            value,
+            Calldata.slice(offset + 8, proof - offset - 8),
+            Calldata.slice(proof + 2, Calldata.u16(proof))
+        );
         if (!valid) revert NotEndorsed();
     }
 

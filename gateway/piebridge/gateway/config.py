@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from piebridge.crypto.errors import ConfigurationError
 from piebridge.gateway.forwarder import ForwarderSettings
+from piebridge.protocol_stack.endorsement import EndorsementMethod
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,8 @@ class RelayConfig:
     """CometBFT chain id."""
     validator_rpc_urls: tuple[str, ...]
     """CometBFT RPC of each validator."""
+    endorsement: EndorsementMethod = EndorsementMethod.SIGNATURES
+    """Method with which the hubs have registered it: its validators' signatures or its own commit."""
 
     @property
     def name(self) -> str:
@@ -357,7 +360,17 @@ def _relay(relay: Mapping[str, Any]) -> RelayConfig:
         relay=int(relay["id"]),
         chain_id=relay["chain_id"],
         validator_rpc_urls=tuple(validator["rpc_url"] for validator in relay["validators"]),
+        endorsement=_endorsement(relay.get("endorsement", "signatures"), relay["id"]),
     )
+
+
+def _endorsement(name: object, relay: object) -> EndorsementMethod:
+    methods = {"signatures": EndorsementMethod.SIGNATURES, "commit": EndorsementMethod.COMMIT}
+    if not isinstance(name, str) or name not in methods:
+        raise ConfigurationError(
+            f"relay chain {relay}: endorsement {name!r} is not known; choose one of {', '.join(methods)}"
+        )
+    return methods[name]
 
 
 def _position(gateways: list[dict[str, Any]], name: str, where: Path) -> int:

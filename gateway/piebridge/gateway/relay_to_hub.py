@@ -1,9 +1,10 @@
-"""Entries of a relay chain's outbox to a hub: a range, endorsed by k validators."""
+"""Entries of a relay chain's outbox to a hub: a range, endorsed by k validators or by the chain's commit."""
 
 from piebridge.chains.evm.hub import receive_range_data
-from piebridge.crypto.errors import VerificationError
+from piebridge.crypto.errors import ConfigurationError, VerificationError
 from piebridge.failpoints import reach
 from piebridge.gateway.batching import GasModel, reshaped
+from piebridge.gateway.commits import CommittedState, collect_commit
 from piebridge.gateway.connections import Connections
 from piebridge.gateway.endorsements import collect_endorsement
 from piebridge.gateway.forwarder import Authenticate, Delivery, PathKey, Submit
@@ -11,6 +12,7 @@ from piebridge.gateway.hub_state import HubState
 from piebridge.gateway.prepared import HubCall, Prepared
 from piebridge.gateway.slots import evidence_of
 from piebridge.protocol_stack.codec import u32
+from piebridge.protocol_stack.endorsement import EndorsementMethod
 
 
 class RelayToHubCarrier:
@@ -36,9 +38,16 @@ class RelayToHubCarrier:
         return states
 
     async def authenticate(self, effect: Authenticate) -> tuple[int, bytes]:
-        """Collect the endorsement of the last wanted entry."""
+        """Collect the endorsement of the last wanted entry, or a commit that proves the newest one."""
         relay, path = self._connections.relays[effect.path.relay], effect.path
         reach("gateway.endorsement.before_collect")
+        if relay.config.endorsement is EndorsementMethod.COMMIT:
+            if not isinstance(relay.endpoint, CommittedState):
+                raise ConfigurationError(f"{relay.endpoint.name} cannot be read for commits")
+            number, commit = await collect_commit(
+                relay.endpoint, self._connections.domain, path.relay, path.registration, effect.at_least
+            )
+            return number, commit.value + commit.encoded
         endorsement = await collect_endorsement(
             relay.endpoint, self._connections.domain, path.relay, path.registration, effect.at_least
         )

@@ -8,6 +8,7 @@ from piebridge.crypto.hash import keccak256
 from piebridge.crypto.quorum import MEMBERS_MAX, Quorum
 from piebridge.crypto.signature import COMPRESSED_KEY_LENGTH, SIGNATURE_LENGTH
 from piebridge.protocol_stack.codec import Reader, address, decode_whole, hash32, one_of, u8, u32, u64
+from piebridge.protocol_stack.commit_proof import CommitProof
 from piebridge.protocol_stack.commitment import TAG_ENDORSEMENT_SET
 from piebridge.protocol_stack.errors import ErrorCode, FormatError
 from piebridge.protocol_stack.identifiers import DomainId, EntryNumber, RegistrationNumber, RelayId, SetEpoch
@@ -27,10 +28,12 @@ from piebridge.protocol_stack.transport.outbox import RELAY_CHAIN, OutboxRange
 
 
 class EndorsementMethod(IntEnum):
-    """How validators of a relay chain vouch for its outboxes. 2 is taken: the chain's own commit."""
+    """How validators of a relay chain vouch for its outboxes."""
 
     SIGNATURES = 1
     """k ECDSA signatures of n members."""
+    COMMIT = 2
+    """The chain's own commit: votes of k of n validators for a block whose app hash proves the outbox."""
     THRESHOLD = 3
     """One FROST signature."""
 
@@ -48,7 +51,8 @@ class EndorsementSet:
     size: int
     """n: members."""
     keys: tuple[bytes, ...]
-    """Method 1: n different addresses of 20 bytes. Method 3: one group key of 33 bytes."""
+    """Method 1: n different addresses of 20 bytes. Method 2: n validator addresses in set order, then the validators
+    hash of 32 bytes. Method 3: one group key of 33 bytes."""
 
     @property
     def safe(self) -> bool:
@@ -83,6 +87,8 @@ class EndorsementSet:
         check_threshold(threshold, size)
         if method is EndorsementMethod.SIGNATURES:
             keys = reader.many(size, reader.address)
+        elif method is EndorsementMethod.COMMIT:
+            keys = (*reader.many(size, reader.address), reader.hash())
         else:
             keys = (reader.take(COMPRESSED_KEY_LENGTH),)
         decoded = cls(epoch, method, threshold, size, keys)
@@ -107,14 +113,22 @@ class EndorsementSet:
                 raise FormatError(ErrorCode.COUNT, "keys of a set", expected=self.size, actual=len(self.keys))
             check_members(self.keys)
             return
+        if self.method is EndorsementMethod.COMMIT:
+            if len(self.keys) != self.size + 1:
+                raise FormatError(ErrorCode.COUNT, "keys of a set", expected=self.size + 1, actual=len(self.keys))
+            check_members(self.keys[:-1])
+            hash32(self.keys[-1])
+            if 3 * self.threshold <= 2 * self.size:
+                raise FormatError(ErrorCode.SET_THRESHOLD, "a commit takes more than 2/3", actual=self.threshold)
+            return
         if len(self.keys) != 1:
             raise FormatError(ErrorCode.COUNT, "group keys of a set", expected=1, actual=len(self.keys))
         check_group_key(self.keys[0])
 
 
-Proof: TypeAlias = Quorum | bytes
-"""What the set's method demands: signatures of k members, or one FROST signature of 65 bytes (on the wire the
-ordinate of its R follows)."""
+Proof: TypeAlias = Quorum | CommitProof | bytes
+"""What the set's method demands: signatures of k members; a commit with the path to the outbox; or one FROST signature
+of 65 bytes (on the wire the ordinate of its R follows)."""
 
 
 def encode_proof(signers: EndorsementSet, proof: Proof) -> bytes:
@@ -126,6 +140,9 @@ def encode_proof(signers: EndorsementSet, proof: Proof) -> bytes:
     if signers.method is EndorsementMethod.SIGNATURES:
         if isinstance(proof, Quorum):
             return encode_quorum(proof, signers.threshold, signers.size)
+    elif signers.method is EndorsementMethod.COMMIT:
+        if isinstance(proof, CommitProof):
+            return proof.encode()
     elif isinstance(proof, bytes):
         return show_threshold_signature(proof)
     raise FormatError(ErrorCode.SET_METHOD, "the proof is not of the set's method", actual=signers.method)
@@ -139,6 +156,8 @@ def read_proof(reader: Reader, signers: EndorsementSet) -> Proof:
     """
     if signers.method is EndorsementMethod.SIGNATURES:
         return read_quorum(reader, signers.threshold, signers.size)
+    if signers.method is EndorsementMethod.COMMIT:
+        return CommitProof.read(reader)
     return read_shown_threshold_signature(reader)
 
 

@@ -5,6 +5,9 @@ from enum import IntEnum
 from types import MappingProxyType
 from typing import ClassVar, Final, TypeAlias
 
+from piebridge.cometbft.keys import SECP256K1_ETH, PublicKey
+from piebridge.cometbft.validator_set import Validator
+from piebridge.cometbft.validator_set import ValidatorSet as ConsensusValidators
 from piebridge.crypto.errors import DecodingError
 from piebridge.crypto.quorum import MEMBERS_MAX
 from piebridge.crypto.signature import COMPRESSED_KEY_LENGTH, address_of
@@ -219,6 +222,21 @@ class ValidatorSet:
             len(self.validators),
             tuple(validator.endorsement_address for validator in self.validators),
         )
+
+    @property
+    def consensus(self) -> ConsensusValidators:
+        """The same set as CometBFT keeps it: power 1 for each, in canonical order."""
+        keys = (PublicKey(SECP256K1_ETH, item.consensus_key) for item in self.validators)
+        return ConsensusValidators.ordered(Validator(key, 1) for key in keys)
+
+    @property
+    def committers(self) -> EndorsementSet:
+        """The endorsement set of hubs that accept the chain's own commit (method 2)."""
+        consensus = self.consensus
+        addresses = tuple(validator.address for validator in consensus.validators)
+        size = len(addresses)
+        keys = (*addresses, consensus.hash())
+        return EndorsementSet(self.epoch, EndorsementMethod.COMMIT, 2 * size // 3 + 1, size, keys)
 
     def encode(self) -> bytes:
         """Return the body.

@@ -26,7 +26,7 @@ RECOVERY_SECONDS = 30.0
 """Longest time from the end of a fault until every packet sent before it has come to its end."""
 COMMITTED = 2
 RELAY = 1
-BURST = 2
+BURST = 1
 """Transfers sent at once in each direction."""
 PAUSE_SECONDS = 0.7
 """Time between two bursts."""
@@ -286,6 +286,6 @@ async def broker_faults(directory: Path, plan: Plan) -> Outcome:
     data, backups = directory / "data", directory / "backups"
     backups.mkdir(parents=True)
     with redis_server(directory / "redis") as server:
-        broker = BrokerConfig(server.url, workers=plan.workers, visibility_seconds=2)
+        broker = BrokerConfig(server.url, workers=plan.workers, visibility_seconds=4)
         async with GatewayNetwork() as network, _running_gateway(network, data, broker) as gateway:
             return await BrokerFaults(network, gateway, server, data, backups, plan).run()

@@ -203,7 +203,7 @@ class Hub:
         )
         packet = Packet(header, body)
         entry = self._append(execution, relay, packet.packet_id)
-        execution.log(self.address, (PACKET_SENT, entry), abi_bytes(packet.encode()))
+        execution.log(self.address, (PACKET_SENT, entry), packet.encode())
         return packet.packet_id
 
     def _append(self, execution: Execution, relay: int, message_id: bytes) -> bytes:
@@ -350,7 +350,7 @@ class Hub:
             return
         made = ReceiptBatch(batch.relay, tuple(batch.receipts))
         entry = self._append(execution, batch.relay if batch.bound else 0, made.message_id(self.registration))
-        execution.log(self.address, (RECEIPTS_MADE, entry), abi_bytes(made.encode()))
+        execution.log(self.address, (RECEIPTS_MADE, entry), made.encode())
 
     # --- receipts that come home ---
 

@@ -93,6 +93,14 @@ def test_the_configuration_to_the_letter() -> None:
     assert config_toml(SETTINGS) == EXPECTED.replace("PEER", PEER.node_id)
 
 
+@pytest.mark.parametrize(
+    ("host", "reached_at"),
+    [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("[::]", "[::1]"), ("node-1", "node-1")],
+)
+def test_a_node_that_listens_everywhere_is_reached_on_its_own_machine(host: str, reached_at: str) -> None:
+    assert replace(SETTINGS, rpc_host=host).own_rpc_address == f"http://{reached_at}:20000"
+
+
 def test_validators_that_are_far_apart_have_cometbfts_own_times() -> None:
     parsed = tomllib.loads(config_toml(replace(SETTINGS, timing=Timing.WIDE)))
     assert not {"timeout_propose", "timeout_prevote", "peer_gossip_sleep_duration"} & set(parsed["consensus"])

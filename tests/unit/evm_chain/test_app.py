@@ -1,5 +1,6 @@
 """The ABCI application: empty blocks, seconds, invalid transactions, ordering, restart, queries."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -335,3 +336,25 @@ def test_reopening_needs_no_init_chain(tmp_path: Path) -> None:
     app = EvmApplication(store)
     assert app.genesis.chain_id == 4_242
     assert app.check_tx(ALICE.sign(), CheckTxKind.NEW).code == 0
+
+
+def test_a_reader_between_writing_and_moving_the_head_sees_nothing_of_the_new_block() -> None:
+    """RPC methods run on threads of their own, and a store that waits for its disk lets them in."""
+
+    class Watched(MemoryStore):
+        def __init__(self) -> None:
+            super().__init__()
+            self.on_write: Callable[[], None] = lambda: None
+
+        def write(self, entries: Mapping[bytes, bytes]) -> None:
+            super().write(entries)
+            self.on_write()
+
+    store, seen = Watched(), []
+    driver, tx = Driver(store=store), ALICE.sign(value=5)
+    database = driver.app.database
+    store.on_write = lambda: seen.append(database.transaction_position(keccak256(tx)))
+    driver.send(tx)
+    driver.make_block()
+    assert seen == [None]
+    assert database.transaction_position(keccak256(tx)) == (1, 0)

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from piebridge.cometbft.commit import Commit
+from piebridge.cometbft.header import Header
 from piebridge.crypto.errors import DecodingError, VerificationError
 from piebridge.crypto.hash import keccak256
 from piebridge.crypto.quorum import Quorum, SignerSet, verify_quorum
@@ -15,7 +17,8 @@ from piebridge.crypto.threshold.verification import verify
 from piebridge.protocol_stack.application.door import DoorMessage, InteroperableAddress
 from piebridge.protocol_stack.application.record_notary import Notarisation, NotarisationResult
 from piebridge.protocol_stack.application.token import TokenTransfer
-from piebridge.protocol_stack.endorsement import EndorsementSet, Envelope, SignedValue
+from piebridge.protocol_stack.commit_proof import CommitProof
+from piebridge.protocol_stack.endorsement import EndorsementSet, Envelope, Proof, SignedValue
 from piebridge.protocol_stack.errors import FormatError
 from piebridge.protocol_stack.governor_hub_bodies import decode_hub_body
 from piebridge.protocol_stack.governor_messages import GovernorMessage
@@ -29,6 +32,7 @@ from piebridge.protocol_stack.routing import RoutingPolicy
 from piebridge.protocol_stack.stack import STACK
 from piebridge.protocol_stack.transport.outbox import RELAY_CHAIN, Maker, OutboxRange
 from piebridge.protocol_stack.verdicts import VerdictList
+from piebridge.protocol_stack.verification.endorsement import verify_envelope
 from testkit.vectors import FILES
 
 DIRECTORY = Path(__file__).resolve().parents[2] / "vectors"
@@ -202,7 +206,8 @@ def _verify_envelope(data: bytes, destination: int) -> None:
     _verify_proof(envelope.signers, envelope.proof, envelope.digest(destination))
 
 
-def _verify_proof(signers: EndorsementSet, proof: Quorum | bytes, digest: bytes) -> None:
+def _verify_proof(signers: EndorsementSet, proof: Proof, digest: bytes) -> None:
+    assert not isinstance(proof, CommitProof)
     if isinstance(proof, Quorum):
         verify_quorum(SignerSet(signers.keys, signers.threshold), digest, proof)
     else:
@@ -219,6 +224,19 @@ def test_endorsements_hold_and_the_others_do_not() -> None:
     for item in content["unbelievable_envelopes"]:
         with pytest.raises(VerificationError):
             _verify_envelope(unhexed(item["data"]), item["destination"])
+
+
+def test_commits_prove_the_heads_of_outboxes() -> None:
+    for item in load("commits.json")["envelopes"]:
+        envelope = Envelope.decode(unhexed(item["envelope"]))
+        assert envelope.encode() == unhexed(item["envelope"])
+        header, commit = Header.decode(unhexed(item["header"])), Commit.decode(unhexed(item["commit"]))
+        assert (header.hash(), header.app_hash) == (unhexed(item["block_hash"]), unhexed(item["app_hash"]))
+        assert (header.chain_id, commit.block_id.hash) == (item["chain_id"], header.hash())
+        head = verify_envelope(envelope, item["destination"], {unhexed(item["set_hash"])})
+        assert (head.number, head.value) == (int(item["last"]), unhexed(item["value"]))
+        with pytest.raises(VerificationError):
+            verify_envelope(envelope, item["destination"] ^ 1, {unhexed(item["set_hash"])})
 
 
 def test_equivocations_are_signed_twice_for_one_number() -> None:

@@ -93,6 +93,12 @@ class NodeSettings:
     log_level: str = field(default="main:info,*:error")
     """CometBFT's own log."""
 
+    @property
+    def own_rpc_address(self) -> str:
+        """``http://host:port`` at which the node's own machine reaches its RPC."""
+        host = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(self.rpc_host, self.rpc_host)
+        return f"http://{host}:{self.rpc_port}"
+
     def __post_init__(self) -> None:
         """Refuse what would break the file or the node.
 

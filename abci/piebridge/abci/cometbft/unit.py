@@ -81,7 +81,7 @@ class CometBftUnit:
         self._ready_timeout_seconds = ready_timeout_seconds
         self._process: NodeProcess | None = None
         self._stopping = False
-        self.rpc_address = f"http://{settings.rpc_host}:{settings.rpc_port}"
+        self.rpc_address = settings.own_rpc_address
         """CometBFT's RPC."""
         self.rpc = NodeRpc(self.rpc_address)
         """A client of it."""

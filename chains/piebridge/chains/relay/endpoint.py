@@ -7,9 +7,11 @@ from then on. Endorsements are asked of each validator's own node, for only it h
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import TypeVar
 
-from piebridge.chains.cometbft_rpc import CometBftRpc
+from piebridge.chains.cometbft_rpc import CometBftRpc, ProvenValue
 from piebridge.chains.endpoint import RelayTransactionResult
 from piebridge.chains.jsonrpc import DEFAULT_TIMEOUT_SECONDS
+from piebridge.cometbft.validator_set import ValidatorSet
+from piebridge.cometbft.verification import SignedHeader
 from piebridge.crypto.errors import ConfigurationError, DecodingError, TransientChainError
 from piebridge.protocol_stack.endorsement import EndorsementAnswer
 
@@ -95,6 +97,18 @@ class CometBftRelayEndpoint:
     async def queries(self, calls: Sequence[tuple[str, bytes]]) -> list[bytes]:
         """Return the values of several ABCI queries."""
         return await self._any(lambda node: node.abci_queries(calls)) if calls else []
+
+    async def proven(self, path: str, key: bytes) -> ProvenValue:
+        """Return the value of a key of a store that is a simple map, with its proof in the app hash."""
+        return await self._any(lambda node: node.proven(path, key))
+
+    async def signed_header(self, height: int) -> SignedHeader:
+        """Return header and commit of a height."""
+        return await self._any(lambda node: node.signed_header(height))
+
+    async def validators(self, height: int) -> ValidatorSet:
+        """Return the validators of a height, in canonical order."""
+        return await self._any(lambda node: node.validators(height))
 
     # Transactions
 

@@ -37,7 +37,8 @@ from piebridge.gateway.telemetry import Counters, log_to_stderr
 
 _LOG = logging.getLogger(__name__)
 
-_CATCH_UP_SECONDS = 0.5
+_CATCH_UP_SECONDS = 3.0
+_LOOK_SECONDS = 0.1
 _RECONNECT_SECONDS = 0.3
 _FAREWELL_SECONDS = 3.0
 _ANSWERS_SECONDS = 600
@@ -124,7 +125,19 @@ class Worker:
             database.follow()
             return carriers
         database = Database(self._settings.database, read_only=True)
-        carriers = make_carriers(self._connections, Archive(database), _catch_up, Counters())
+        archive = Archive(database)
+
+        async def catch_up(registration: int) -> None:
+            """The gateway reads on by itself: wait until it has."""
+
+            def heads() -> list[object]:
+                return [archive.head(registration, outbox) for outbox in archive.outboxes(registration)]
+
+            before, deadline = heads(), time.monotonic() + _CATCH_UP_SECONDS
+            while heads() == before and time.monotonic() < deadline:
+                await asyncio.sleep(_LOOK_SECONDS)
+
+        carriers = make_carriers(self._connections, archive, catch_up, Counters())
         self._open = database, carriers
         return carriers
 
@@ -139,11 +152,6 @@ async def _prepare(carriers: Carriers, effect: Authenticate, answer: Authenticat
     submit = Submit(effect.id, effect.path, effect.forms[0][0], answer.last, effect.forms, answer.evidence)
     prepared = await carriers.work_out(submit)
     return prepared if isinstance(prepared, Prepared) else None
-
-
-async def _catch_up(registration: int) -> None:
-    """The gateway reads on by itself; it is enough to wait."""
-    await asyncio.sleep(_CATCH_UP_SECONDS)
 
 
 def make_worker_application(settings: WorkerSettings, worker: Worker) -> Celery:

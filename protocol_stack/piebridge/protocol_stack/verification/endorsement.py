@@ -8,6 +8,12 @@ from collections.abc import Collection
 from piebridge.crypto.errors import VerificationError
 from piebridge.crypto.quorum import Quorum, SignerSet, verify_quorum
 from piebridge.crypto.threshold.verification import verify as verify_threshold_signature
+from piebridge.protocol_stack.commit_proof import (
+    CommitProof,
+    proven_block_hash,
+    relay_chain_id,
+    verify_commit_proof,
+)
 from piebridge.protocol_stack.endorsement import EndorsementMethod, EndorsementSet, Envelope, Proof, SignedValue
 from piebridge.protocol_stack.identifiers import DomainId, RegistrationNumber, RelayId
 from piebridge.protocol_stack.transport.outbox import OutboxHead
@@ -27,8 +33,12 @@ def verify_envelope(
         VerificationError: an unknown set, or the signatures do not hold.
     """
     _check_set(envelope.domain, envelope.relay, envelope.signers, accepted_set_hashes)
-    verify_proof(envelope.signers, envelope.proof, envelope.digest(destination))
-    return envelope.range.fold()
+    head = envelope.range.fold()
+    if isinstance(envelope.proof, CommitProof):
+        _verify_commit(envelope.domain, envelope.relay, envelope.signers, envelope.proof, destination, head)
+    else:
+        verify_proof(envelope.signers, envelope.proof, envelope.digest(destination))
+    return head
 
 
 def is_equivocation(first: SignedValue, second: SignedValue, accepted_set_hashes: Collection[bytes]) -> bool:
@@ -39,7 +49,13 @@ def is_equivocation(first: SignedValue, second: SignedValue, accepted_set_hashes
     """
     for statement in (first, second):
         _check_set(statement.domain, statement.relay, statement.signers, accepted_set_hashes)
-        verify_proof(statement.signers, statement.proof, statement.digest)
+        if isinstance(statement.proof, CommitProof):
+            head = OutboxHead(statement.number, statement.value)
+            _verify_commit(
+                statement.domain, statement.relay, statement.signers, statement.proof, statement.destination, head
+            )
+        else:
+            verify_proof(statement.signers, statement.proof, statement.digest)
     same_entry = (first.domain, first.relay, first.destination, first.number) == (
         second.domain,
         second.relay,
@@ -62,6 +78,21 @@ def verify_proof(signers: EndorsementSet, proof: Proof, digest: bytes) -> None:
         verify_threshold_signature(proof, digest, signers.keys[0])
     else:
         raise VerificationError("proof is not of the method of its endorsement set", actual=signers.method)
+
+
+def _verify_commit(
+    domain: DomainId,
+    relay: RelayId,
+    signers: EndorsementSet,
+    proof: CommitProof,
+    destination: RegistrationNumber,
+    head: OutboxHead,
+) -> None:
+    if signers.method is not EndorsementMethod.COMMIT:
+        raise VerificationError("proof is not of the method of its endorsement set", actual=signers.method)
+    *members, validators_hash = signers.keys
+    block_hash = proven_block_hash(proof, validators_hash, destination, head.number, head.value)
+    verify_commit_proof(proof, members, signers.threshold, relay_chain_id(domain, relay), block_hash)
 
 
 def _check_set(
