@@ -114,7 +114,7 @@ RELAY = (
         "a status of 00 aborts a transaction whose packet may still be executed",
         frozenset({"I4", "I1"}),
         changed(hub_slots._Reader, "_read_status", _absent_before_expiry),
-        15,
+        18,
     ),
     PlantedBug(
         "relay: a failure commits",
@@ -156,14 +156,14 @@ RELAY = (
         "one bitmap word acknowledges packets that the hub does not have, and their messages are dropped",
         frozenset({"I13"}),
         changed(hub_slots._Reader, "_read_seen", _every_bit_seen),
-        51,
+        125,
     ),
     PlantedBug(
         "relay: no tombstones",
         "a transaction that was aborted leaves a hole in its ordered lane",
         frozenset({"I13", "I7"}),
         replaced(transactions, "entomb", lambda ctx, packet_id, header: None),
-        31,
+        129,
     ),
     PlantedBug(
         "relay: chain value before a waiting entry dropped",
@@ -227,7 +227,7 @@ VERIFICATION = (
         "a proof of one outbox head lets in any entries",
         frozenset({"I3", "I1", "I4", "I10", "I6", "I13", "crash"}),
         replaced(hub_range, "_check_value", lambda head, value: None),
-        0,
+        2,
     ),
     PlantedBug(
         "verification: endorsements without signatures",
@@ -255,7 +255,7 @@ VERIFICATION = (
         "a hub accepts the set before the current one for ever, whose keys are stolen meanwhile",
         frozenset({"I3", "I1", "I4", "I6"}),
         replaced(Hub, "_accepted_sets", _previous_set_for_ever),
-        0,
+        148,
     ),
     PlantedBug(
         "verification: blocks that are not final",
@@ -367,7 +367,7 @@ HUB = (
         "an ordered lane stops at a sequence that was aborted",
         frozenset({"I13", "I7"}),
         replaced(Hub, "_pass_final", lambda self, execution, header, last: last),
-        0,
+        129,
     ),
     PlantedBug(
         "transport: receipts of bound packets are not made",
@@ -593,7 +593,7 @@ GATEWAY = (
         "a batch that was refused once is dropped with all that was in it",
         frozenset({"I13"}),
         changed(Path, "_split", _gives_up),
-        15,
+        47,
     ),
     PlantedBug(
         "gateway: the archive loses entries",
@@ -614,7 +614,7 @@ GATEWAY = (
         "what a hub has in a block that is then reorganised away is not brought again",
         frozenset({"I13"}),
         changed(HubState, "deliveries", _done_at_newest),
-        5,
+        153,
     ),
     PlantedBug(
         "gateway: receipts taken for delivered",
@@ -642,14 +642,14 @@ GATEWAY = (
         "a check that says nothing of an item is repeated at once; a bug that the product once had",
         frozenset({"crash"}),
         changed(Path, "checked", _asks_without_pause),
-        0,
+        17,
     ),
     PlantedBug(
         "gateway: the nonce is read once",
         "after a transaction was lost in a reorganisation no other one can follow",
         frozenset({"I13"}),
         replaced(HubSubmitter, "_take_nonce", _nonce_once_for_all),
-        0,
+        17,
     ),
     PlantedBug(
         "gateway: the cursor jumps over gaps",
@@ -670,14 +670,14 @@ GATEWAY = (
         "a batch of receipts is taken for opened by its relay chain without asking",
         frozenset({"I13"}),
         replaced(hub_to_relay, "_are_opened", _opened_when_seen),
-        0,
+        3,
     ),
     PlantedBug(
         "verification: the time of a proof is not its block's",
         "a relay chain takes a status for older than it is, and aborts what is still to be executed",
         frozenset({"I4", "I1"}),
         changed(proofs, "verify", _kept_for_proven),
-        0,
+        54,
     ),
 )
 

@@ -145,9 +145,12 @@ class GatewayProcess:
 
     async def start(self) -> None:
         """Start it, from what is on disk."""
-        self.gateway = Gateway(self.config, surroundings=self._surroundings)
-        await self.gateway.start()
-        self.running = self.gateway._running
+        gateway = Gateway(self.config, surroundings=self._surroundings)
+        await gateway.start()
+        self.gateway, self.running = (
+            gateway,
+            gateway._running,
+        )  # a start that is broken off is none
 
     def kill(self) -> None:
         """Kill it at this very moment: nothing of it runs any more, messages on their way stay on their way."""
