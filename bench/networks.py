@@ -58,7 +58,7 @@ class _Load:
     home_per_second: float
     backlog_growth_per_second: float
     cpu_ms_by_role: dict[str, float]
-    """CPU milliseconds per packet that came home in the window."""
+    """CPU milliseconds from the first packet to the last receipt, per packet that came home."""
     journeys: tuple[Journey, ...]
     started: float
     lost: int
@@ -101,17 +101,17 @@ def throughput(options: Options) -> Measured:
 async def _load(network: BenchNetwork, options: Options) -> _Load:
     async with Traffic(network) as traffic:
         traffic.sign(int(options.rate * options.seconds) + 10)
-        started = time.monotonic()
+        started, cpu_before = time.monotonic(), network.cpu_seconds()
         offering = asyncio.create_task(traffic.submit_at(options.rate, options.seconds))
         await asyncio.sleep(WARM_UP_SECONDS)
-        cpu_before, home_before, open_before = network.cpu_seconds(), traffic.home, len(traffic.journeys) - traffic.home
+        home_before, open_before = traffic.home, len(traffic.journeys) - traffic.home
         window = time.monotonic()
         await offering
         seconds = time.monotonic() - window
-        cpu_after, home, still_open = network.cpu_seconds(), traffic.home, len(traffic.journeys) - traffic.home
-        came_home = max(1, home - home_before)
+        home, still_open = traffic.home, len(traffic.journeys) - traffic.home
         with contextlib.suppress(TimeoutError):  # what did not come home is a figure of its own
             await traffic.finished(timeout_seconds=DRAIN_SECONDS)
+        cpu_after, came_home = network.cpu_seconds(), max(1, traffic.home)
         used = by_role(network, {name: cpu_after[name] - cpu_before[name] for name in cpu_after})
         return _Load(
             (home - home_before) / seconds,

@@ -6,6 +6,7 @@ seen, home when the source's block with the confirmation is seen.
 """
 
 import asyncio
+import contextlib
 import time
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ from bench.network import BenchNetwork
 from piebridge.chains.evm.hub import decode_log
 from piebridge.chains.jsonrpc import JsonRpcClient, Subscription
 from piebridge.contracts.loader import load
+from piebridge.crypto.errors import TransientChainError
 from piebridge.crypto.hash import keccak256, sha256
 from piebridge.protocol_stack.header import HEADER_LENGTH
 from piebridge.protocol_stack.packet import packet_id
@@ -70,7 +72,7 @@ class Traffic:
                 evm_chain_id=item["evm_chain_id"],
                 hub=bytes.fromhex(item["hub"][2:]),
                 notary=network.application(index, "record-notary"),
-                client=JsonRpcClient(item["rpc_url"]),
+                client=JsonRpcClient(item["rpc_url"], timeout_seconds=30.0),
                 websocket_url=item["websocket_url"],
             )
             for index, item in enumerate(network.document["chains"][:2])
@@ -174,12 +176,12 @@ class Traffic:
             chain.websocket_url, {"method": "eth_subscribe", "params": ["newHeads"]}, reconnect_seconds=0.1
         ).wakes():
             seen = time.monotonic()
-            height = int(str(await chain.client.call("eth_blockNumber")), 16)
-            if height <= chain.height:
-                continue
-            chain.blocks_seen.append(seen)
-            await self._take(chain, chain.height + 1, height, seen)
-            chain.height = height
+            with contextlib.suppress(TransientChainError):  # the next block tells of this one too
+                height = int(str(await chain.client.call("eth_blockNumber")), 16)
+                if height > chain.height:
+                    await self._take(chain, chain.height + 1, height, seen)
+                    chain.blocks_seen.append(seen)
+                    chain.height = height
 
     async def _take(self, chain: _Chain, first: int, last: int, seen: float) -> None:
         query = {

@@ -5,7 +5,6 @@ Call data: slot 32, value 32, topic 32, topic 32, data of the log. No call data:
 
 from typing import Any
 
-from eth_abi.abi import encode
 from eth_account import Account
 
 from piebridge.chains.endpoint import Fees
@@ -27,7 +26,7 @@ def write_data(
 ) -> bytes:
     """Call data that writes a slot and makes an outbox event."""
     entry = (domain << 96 | relay << 64 | number).to_bytes(32, "big")
-    return slot + value + PACKET_SENT + entry + encode(["bytes"], [content])
+    return slot + value + PACKET_SENT + entry + content
 
 
 def signed_call(

@@ -170,11 +170,9 @@ class ChainView:
         """Read a log of the hub; None unless it is of a packet that was sent."""
         if log["address"].lower() != self.entry.hub.lower() or log["topics"][0] != _hex(PACKET_SENT):
             return None
-        content = bytes.fromhex(log["data"][2:])
-        length = int.from_bytes(content[32:64], "big")
         number = int(log["topics"][1], 16)
         try:
-            packet = STACK.receive(content[64 : 64 + length])
+            packet = STACK.receive(bytes.fromhex(log["data"][2:]))
         except FormatError as error:
             raise TransientChainError(f"{self.name}: the hub sent a packet that does not decode: {error}") from error
         return SentPacket(

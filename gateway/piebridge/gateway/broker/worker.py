@@ -134,7 +134,7 @@ class Worker:
                 return [archive.head(registration, outbox) for outbox in archive.outboxes(registration)]
 
             before, deadline = heads(), time.monotonic() + _CATCH_UP_SECONDS
-            while heads() == before and time.monotonic() < deadline:
+            while heads() == before and time.monotonic() < deadline:  # noqa: ASYNC110 - another process writes it
                 await asyncio.sleep(_LOOK_SECONDS)
 
         carriers = make_carriers(self._connections, archive, catch_up, Counters())
