@@ -93,7 +93,12 @@ def is_running(process: ProcessEntry) -> bool:
 def exit_status(process: ProcessEntry) -> int | None:
     """Return how a child of this very process has ended: its exit code, or minus the signal; None if it has not."""
     child = _CHILDREN.get(process.pid)
-    return None if child is None else child.poll()
+    if child is None:
+        return None
+    if child.poll() is None and not is_running(process):
+        # Its first thread is gone and others still end: the kernel tells its status only when all are.
+        child.wait(_LAST_THREADS_SECONDS)
+    return child.returncode
 
 
 def stop(processes: Sequence[ProcessEntry], timeout_seconds: float = 10.0) -> list[ProcessEntry]:
@@ -135,6 +140,8 @@ def tail(directory: Path, process: ProcessEntry, lines: int = 15) -> str:
     return "\n".join(text.splitlines()[-lines:])
 
 
+_LAST_THREADS_SECONDS = 10.0
+"""How long a process that is ending may take until all of its threads are gone."""
 _CHILDREN: dict[int, subprocess.Popen[bytes]] = {}
 """Children of this very process, kept so that they are reaped when they end."""
 
