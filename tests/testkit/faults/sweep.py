@@ -24,7 +24,7 @@ SYSCALL_SECONDS = 12.0
 """The same for system calls, of which nobody knows how many there will be."""
 SELDOM_SECONDS = 100.0
 """The same for those that are passed seldom."""
-TRIES = 4
+TRIES = 8
 """Processes that may fail to reach a step before it counts as missed."""
 BURST = 30
 """Packets that are kept under way."""
