@@ -12,8 +12,8 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[3]
 OWN = {"piebridge", "testkit", "soak", "bench"}
-LOCAL = {path.stem for folder in ("tests", "scripts") for path in (ROOT / folder).rglob("*.py")}
-"""Modules of the tests and scripts themselves, importable by their bare names."""
+LOCAL = {path.stem for folder in ("tests", "scripts", "contracts") for path in (ROOT / folder).rglob("*.py")}
+"""Modules of the tests and scripts (those beside the contracts too), importable by their bare names."""
 
 
 def imported(files: Iterable[Path]) -> dict[str, Path]:
