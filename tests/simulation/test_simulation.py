@@ -14,7 +14,7 @@ import pytest
 from testkit.simulation.domain import Outcome, simulate
 from testkit.simulation.plan import make_plan
 
-SEEDS = 2_000
+SEEDS = 400
 ROOT = Path(__file__).resolve().parents[2]
 
 MUST_HAPPEN = (
@@ -70,7 +70,7 @@ def test_a_few_seeds_keep_every_promise() -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1_800)
-def test_two_thousand_seeds_keep_every_promise() -> None:
+def test_many_seeds_keep_every_promise() -> None:
     with ProcessPoolExecutor(max_workers=2) as pool:
         counts = check(pool.map(simulate, range(SEEDS), chunksize=10))
     missing = [name for name in MUST_HAPPEN if not counts[name]]
