@@ -11,7 +11,6 @@ from piebridge.gateway.archive import Archive
 from piebridge.gateway.endorsements import CollectedEndorsement, _Collector
 from piebridge.gateway.forwarder import Delivery
 from piebridge.gateway.forwarder.path import Path
-from piebridge.gateway.hub_state import HubState
 from piebridge.gateway.hub_submitter import HubSubmitter
 from piebridge.gateway.notary import Notary
 from piebridge.gateway.reconciler import Reconciler
@@ -55,10 +54,6 @@ def _shuffled_outboxes(original: _Any, store: Store, outgoing: _Any, height: int
     mixed = list(outgoing)
     random.SystemRandom().shuffle(mixed)
     return original(store, mixed, height, time_seconds)
-
-
-def _every_bit_seen(original: _Any, self: _Any, lane: _Any, page: int, word: int) -> None:
-    original(self, lane, page, (1 << 256) - 1)
 
 
 def _unsigned_statement(
@@ -146,13 +141,6 @@ RELAY = (
         frozenset({"I12", "crash"}),
         changed(relay_application, "make_entries", _shuffled_outboxes),
         0,
-    ),
-    PlantedBug(
-        "relay: acknowledged unseen",
-        "one bitmap word acknowledges packets that the hub does not have, and their messages are dropped",
-        frozenset({"I13"}),
-        changed(hub_slots._Reader, "_read_seen", _every_bit_seen),
-        125,
     ),
     PlantedBug(
         "relay: no tombstones",
@@ -502,14 +490,6 @@ def _everything_settled(original: _Any, self: SettlementCarrier, path: _Any, num
     return done()
 
 
-def _done_at_newest(original: _Any, self: HubState, registration: int, relay: int, evidence: _Any) -> _Any:
-    async def deliveries() -> _Any:
-        states = await original(self, registration, relay, evidence)
-        return {number: Delivery.DONE if state is Delivery.WAITING else state for number, state in states.items()}
-
-    return deliveries()
-
-
 def _receipt_always_there(original: _Any, header: _Any) -> _Any:
     return replace(original(header), holds=lambda word: True)
 
@@ -590,13 +570,6 @@ GATEWAY = (
         frozenset({"I13"}),
         changed(SettlementCarrier, "check", _everything_settled),
         1,
-    ),
-    PlantedBug(
-        "gateway: done before it is final",
-        "what a hub has in a block that is then reorganised away is not brought again",
-        frozenset({"I13"}),
-        changed(HubState, "deliveries", _done_at_newest),
-        153,
     ),
     PlantedBug(
         "gateway: receipts taken for delivered",

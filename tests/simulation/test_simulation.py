@@ -14,7 +14,7 @@ import pytest
 from testkit.simulation.domain import Outcome, simulate
 from testkit.simulation.plan import make_plan
 
-SEEDS = 400
+SEEDS = 320
 ROOT = Path(__file__).resolve().parents[2]
 
 MUST_HAPPEN = (
