@@ -1,6 +1,6 @@
 """The table of all benchmarks. Whoever adds one adds a line here; nothing registers itself."""
 
-from bench import networks, relay_alone
+from bench import network_scenarios, relay_alone
 from bench.benchmark import Benchmark
 from bench.micro import primitives
 
@@ -10,14 +10,14 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     Benchmark(
         "throughput",
         "What comes home of an offered rate, and what CPU does each process need?",
-        networks.throughput,
+        network_scenarios.throughput,
         by_shape=True,
     ),
-    Benchmark("latency", "How far above the floor is a packet at low load?", networks.latency, by_shape=True),
+    Benchmark("latency", "How far above the floor is a packet at low load?", network_scenarios.latency, by_shape=True),
     Benchmark(
         "backlog",
         "How soon is a backlog worked off, and does live traffic wait for it?",
-        networks.backlog,
+        network_scenarios.backlog,
         by_shape=True,
     ),
 )

@@ -471,12 +471,16 @@ APPLICATIONS = (
 # --- gateway ----------------------------------------------------------------------------------------------------------
 
 
+def _drop(path: Path, numbers: _Any) -> None:
+    for number in numbers:
+        if number in path._items:
+            path._forget(number)
+
+
 def _no_resubmission(original: _Any, self: Path, batch: _Any, now: float, failure: str = "") -> None:
     original(self, batch, now, failure)
     if failure and self.key.flow_name == "relay-to-hub":
-        for number in batch.numbers:
-            if number in self._items:
-                self._forget(number)
+        _drop(self, batch.numbers)
 
 
 def _losing_archive(original: _Any, self: Archive, registration: int, outbox: int, entries: _Any) -> None:
@@ -521,9 +525,7 @@ async def _nonce_once_for_all(self: HubSubmitter) -> int:
 
 
 def _gives_up(original: _Any, self: Path, batch: _Any, now: float, reason: str) -> None:
-    for number in batch.numbers:
-        if number in self._items:
-            self._forget(number)
+    _drop(self, batch.numbers)
 
 
 def _settled_over_gaps(original: _Any, self: Reconciler, path: _Any, nonce: int) -> None:

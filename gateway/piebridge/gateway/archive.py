@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from piebridge.failpoints import reach
-from piebridge.gateway.database import ENTRY_CHECKSUM, Connection
+from piebridge.gateway.database import ENTRY_CHECKSUM, Connection, transaction
 from piebridge.gateway.spans import spans
 
 _SPAN = 1_000
@@ -45,8 +45,7 @@ class Archive:
     def add(self, registration: int, outbox: int, entries: Iterable[ArchivedEntry]) -> None:
         """Store entries; one that is there already is left alone."""
         reach("gateway.archive.before_add")
-        self._database.execute("BEGIN IMMEDIATE")
-        try:
+        with transaction(self._database):
             self._database.executemany(
                 "INSERT OR IGNORE INTO entries "
                 "(registration, outbox, number, height, form, content, message_id, chain_value, checksum) "
@@ -57,10 +56,6 @@ class Archive:
                 ],
             )
             reach("gateway.archive.before_commit")
-            self._database.execute("COMMIT")
-        except BaseException:
-            self._database.execute("ROLLBACK")
-            raise
         reach("gateway.archive.after_add")
 
     def head(self, registration: int, outbox: int) -> ArchivedEntry | None:
@@ -106,17 +101,12 @@ class Archive:
     def mark_done(self, registration: int, outbox: int, numbers: Iterable[int]) -> None:
         """Note that the far end has entries."""
         reach("gateway.archive.before_mark_done")
-        self._database.execute("BEGIN IMMEDIATE")
-        try:
+        with transaction(self._database):
             self._database.executemany(
                 f"UPDATE entries SET done = 1, checksum = {ENTRY_CHECKSUM.replace('done', '1')} "
                 "WHERE registration = ? AND outbox = ? AND number = ?",
                 [(registration, outbox, number) for number in numbers],
             )
-            self._database.execute("COMMIT")
-        except BaseException:
-            self._database.execute("ROLLBACK")
-            raise
 
     def drop_from(self, registration: int, outbox: int, number: int) -> None:
         """Forget all entries from ``number`` on: the chain turned out to be another."""

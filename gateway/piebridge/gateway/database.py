@@ -136,6 +136,18 @@ def open_database(path: Path) -> Database:
         return Database(path)
 
 
+@contextmanager
+def transaction(database: Connection) -> Iterator[None]:
+    """Do several statements as one: all of them, or none if anything goes wrong in between."""
+    database.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        database.execute("COMMIT")
+    except BaseException:
+        database.execute("ROLLBACK")
+        raise
+
+
 def _identity(path: Path) -> tuple[int, int] | None:
     try:
         status = path.stat()

@@ -2,7 +2,7 @@
 
 A domain of real chains inside one process, one gateway with real worker processes and a real redis-server. Users send
 transfers both ways all the time. A fault strikes while tasks are under way; after its end every packet that was sent
-before must come to its end within 30 s, and in the end every token is where it belongs, once.
+before must come to its end, within 30 s where nothing else runs, and in the end every token is where it belongs, once.
 """
 
 import asyncio
@@ -68,6 +68,7 @@ class Outcome:
             "faults": sum(self.faults.values()),
             "packets": self.sent,
             "final": self.final,
+            "recovered in time": self.in_time,
             "slowest recovery ms": int(self.slowest_recovery_seconds * 1_000),
             **{f"fault {name}": count for name, count in sorted(self.faults.items())},
             **{name: int(value) for name, value in self.gateway.items()},
