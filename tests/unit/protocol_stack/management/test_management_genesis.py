@@ -19,6 +19,7 @@ from testkit.samples import Samples
 _PROGRAM = """
 import locale, sys
 locale.setlocale(locale.LC_ALL, "")
+from piebridge.protocol_stack.management.decision import Decision
 from piebridge.protocol_stack.management.genesis import genesis_document
 decided = Decision.decode(bytes.fromhex(sys.argv[1]))
 for relay in decided.relays:
@@ -36,7 +37,7 @@ def written_elsewhere(record: bytes, hash_seed: str, time_zone: str, locale: str
         "PYTHONPATH": os.pathsep.join(sys.path),
     }
     return subprocess.run(
-        [sys.executable, "-c", _PROGRAM, record.hex()], env=environment, capture_output=True, check=True
+        [sys.executable, "-c", _PROGRAM, record.hex()], env=environment, stdout=subprocess.PIPE, check=True
     ).stdout
 
 
