@@ -262,14 +262,14 @@ class ManagementView:
         if stored == ZERO_HASH:
             return None
         claims = await self._follower.records(first_block, self._block.number, request_id)
-        found = await self._final(claims)
+        found = await self.prove_claims(claims)
         if not found:
             raise TransientChainError(f"no node tells the record of decision 0x{stored.hex()}, which is final")
         return found[0]
 
     async def decisions(self, first_block: int = 0) -> list[FinalDecision]:
         """Return all decisions made from a block on that are final, the oldest first."""
-        return await self._final(await self._follower.records(first_block, self._block.number))
+        return await self.prove_claims(await self._follower.records(first_block, self._block.number))
 
     async def governor_key_hash(self) -> tuple[KeyEpoch, bytes] | None:
         """Return the current epoch of the governor key and ``H(group key)``, 32 bytes; None before the first key."""
@@ -288,7 +288,8 @@ class ManagementView:
     async def _registry(self, *slots: bytes) -> list[bytes]:
         return await self._follower.prove(self._block, self._follower.registry.contract, slots)
 
-    async def _final(self, claims: Sequence[ClaimedRecord]) -> list[FinalDecision]:
+    async def prove_claims(self, claims: Sequence[ClaimedRecord]) -> list[FinalDecision]:
+        """Return those of the claimed decisions that are final, in their order."""
         if not claims:
             return []
         requests = sorted({claim.request_id for claim in claims})
