@@ -17,7 +17,6 @@ from piebridge.protocol_stack.codec import ZERO_HASH
 from piebridge.protocol_stack.identifiers import DomainId, RelayId
 from piebridge.protocol_stack.management.decision import Decision
 from piebridge.protocol_stack.management.offer import Peer
-from piebridge.protocol_stack.management.storage import RequestStatus
 
 RESCAN_VIEWS: Final = 600
 """After so many looks all logs are read again: a node may have kept something back."""
@@ -63,7 +62,7 @@ class LiveManagementChain:
         view = await self._follower.view()
         await self._scan(view)
         final = await view.prove_claims(self._relevant(frozenset(nodes), units))
-        requests: dict[bytes, RequestStatus] = {item.decision.request_id: item.status for item in final}
+        requests = {item.decision.request_id: item.status for item in final}
         for request_id, _ in units:
             if request_id not in requests and (status := await view.status_of(request_id)) is not None:
                 requests[request_id] = status
@@ -168,7 +167,7 @@ class LiveManagementChain:
             elif not isinstance(answer, ChainError):
                 raise answer
         if not stored:
-            raise TransientChainError(f"no node of the management chain answers: {answers[0]}")
+            raise TransientChainError(f"no node of the management chain answers: {answers[0]!r}")
         if all(value not in (ZERO_HASH, genesis_hash) for value in stored):
             raise PermanentChainError(
                 f"another genesis hash was reported for node {node}: 0x{stored[0].hex()} instead of "
