@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterable
 
 from piebridge.chains.errors import TransactionRefusedError
+from piebridge.crypto.errors import TransientChainError
 from piebridge.gateway.batching import GasModel, item_of_relay_entry
 from piebridge.gateway.cursors import Cursor, CursorStore
 from piebridge.gateway.forwarder import Item
@@ -57,10 +58,12 @@ class RelayListener:
 
     def finished(self, destination: int, numbers: Iterable[int]) -> None:
         """Note that the relay chain has dropped entries' messages; moves the durable cursor where it can."""
-        finished = self._finished[destination]
-        finished.update(numbers)
-        cursor = self._cursor(destination)
-        moved = cursor
+        self._finished[destination].update(numbers)
+        self._move_cursor(destination, self._cursor(destination))
+
+    def _move_cursor(self, destination: int, moved: int) -> None:
+        """Move the durable cursor to where nothing below is kept any more, and over what follows without a gap."""
+        finished, cursor = self._finished[destination], self._cursor(destination)
         while moved + 1 in finished:
             moved += 1
             finished.discard(moved)
@@ -83,7 +86,7 @@ class RelayListener:
             try:
                 entries = await self._reader.entries(destination, known + 1, last)
             except TransactionRefusedError:
-                known = await self._oldest_kept(destination, known + 1, head.number) - 1
+                known = await self._skip_dropped(destination, known + 1, head.number)
                 continue
             self._take(destination, entries)
             known = entries.last
@@ -103,19 +106,28 @@ class RelayListener:
         if items:
             self._notify(destination, tuple(items))
 
-    async def _oldest_kept(self, destination: int, first: int, last: int) -> int:
-        """Return the oldest entry that the relay chain still shows; the head it always does."""
-        low, high = first, last
-        while low < high:
+    async def _skip_dropped(self, destination: int, first: int, last: int) -> int:
+        """Return the entry before the oldest that the relay chain still shows; the head it always does.
+
+        Raises:
+            TransientChainError: it does not even show the head that it told.
+        """
+        low, high, shown = first, last, False
+        while low < high or not shown:
             middle = (low + high) // 2
             try:
                 await self._reader.entries(destination, middle, middle)
-            except TransactionRefusedError:
+            except TransactionRefusedError as error:
+                if middle == last:
+                    raise TransientChainError(f"relay chain {self._relay} does not show its own head {last}") from error
                 low = middle + 1
             else:
-                high = middle
-        self.finished(destination, range(first, low))
-        return low
+                high, shown = middle, True
+        # Not one by one: what a node tells must not decide how much is worked through here. Where something below is
+        # still under way the cursor stays, and the next start finds out again.
+        if self._cursor(destination) == first - 1:
+            self._move_cursor(destination, low - 1)
+        return low - 1
 
     def _cursor(self, destination: int) -> int:
         cursor = self._cursors.load(self._name(destination))
