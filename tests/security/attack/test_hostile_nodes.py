@@ -271,6 +271,11 @@ async def test_a_node_that_refuses_to_tell_the_gateways_does_not_end_the_program
         return 5
 
     asked: list[int] = []
+
+    def now() -> float:
+        asked.append(1)
+        return 1.0
+
     gateway = SimpleNamespace(
         connections=SimpleNamespace(
             relays={
@@ -282,7 +287,7 @@ async def test_a_node_that_refuses_to_tell_the_gateways_does_not_end_the_program
             hubs={},
         ),
         _turns=Turns(bytes(20), takeover_blocks=3, relays=[1, 2]),
-        _now=lambda: asked.append(1) or 1.0,
+        _now=now,
     )
     await Gateway._refresh_turns(gateway)  # type: ignore[arg-type]
     assert asked == [1], "the control: the other relay chain is asked"
