@@ -37,7 +37,7 @@ def _vote(change: Callable[[CommitSig], CommitSig]) -> Callable[[SignedHeader], 
     return changed
 
 
-def _proof(**changes: Any) -> Callable[[ValueOperator], ValueOperator]:
+def _proof(**changes: Any) -> Callable[[ValueOperator], ValueOperator]:  # noqa: ANN401 - fields of a proof
     return lambda operator: replace(operator, proof=replace(operator.proof, **changes))
 
 
