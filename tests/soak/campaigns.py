@@ -9,6 +9,7 @@ from soak import (
     many_gateways,
     patricia_proofs,
     protocol_decoders,
+    relay_determinism,
     simulation,
 )
 from soak.campaign import Campaign
@@ -101,6 +102,13 @@ CAMPAIGNS: tuple[Campaign, ...] = (
         "a decoder accepts bytes that are not the one encoding of a value, raises something else, or is slow",
         protocol_decoders.run_round,
         counted=("inputs", "accepted", "refused"),
+    ),
+    Campaign(
+        "relay-determinism",
+        "a relay chain comes to another state with another hash seed, locale, time zone or optimisation level",
+        relay_determinism.run_round,
+        counted=("transactions", "effective", "executions"),
+        tested_by="tests/integration/test_relay_restart_and_determinism.py",
     ),
     Campaign(
         "simulation",
