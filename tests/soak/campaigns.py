@@ -41,6 +41,16 @@ CAMPAIGNS: tuple[Campaign, ...] = (
     ),
     *(
         Campaign(
+            f"gateway-and-validator-kills-{kind}",
+            "gateways that are killed while validators come and go lose or double a packet, or value is made or lost",
+            gateway_kills.cometbft_rounds_of(kind),
+            counted=("kills", "validators killed", "packets", "executed", "refunded"),
+            tested_by="tests/e2e/test_gateway_kills.py",
+        )
+        for kind in ParachainKind
+    ),
+    *(
+        Campaign(
             f"many-gateways-{kind}",
             "four gateways double a packet, or more than 3 % of their transactions are in vain",
             many_gateways.rounds_of(kind),

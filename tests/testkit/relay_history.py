@@ -20,7 +20,15 @@ from pathlib import Path
 
 from piebridge.abci.messages import FinalizeBlockRequest, FinalizeBlockResponse
 from piebridge.crypto.signature import address_of_private_key
-from piebridge.protocol_stack.governor_relay_bodies import GatewayQuota, Gateways, NoOp, Parameters, Pause, Unpause
+from piebridge.protocol_stack.governor_relay_bodies import (
+    GatewayQuota,
+    Gateways,
+    NoOp,
+    Parameters,
+    Pause,
+    RelayBody,
+    Unpause,
+)
 from piebridge.protocol_stack.header import VerificationHeader
 from piebridge.protocol_stack.relay_messages import CarriedGovernorMessage, HubRange, TransactionBody
 from piebridge.protocol_stack.transport.outbox import OutboxHead, OutboxRange, open_hub_outbox
@@ -145,15 +153,14 @@ class _Storyteller:
     def _governors(self) -> Iterator[bytes]:
         draw = self.randomness
         if draw.random() < 0.05:
-            body = draw.choice(
-                [
-                    NoOp(),
-                    Pause(),
-                    Unpause(),
-                    Parameters(8_192, draw.randrange(5, 1_000), draw.randrange(1, 40)),
-                    validator_set(self.world.current_set.epoch + 1, sorted(draw.sample(VALIDATORS, 4))),
-                ]
-            )
+            bodies: list[RelayBody] = [
+                NoOp(),
+                Pause(),
+                Unpause(),
+                Parameters(8_192, draw.randrange(5, 1_000), draw.randrange(1, 40)),
+                validator_set(self.world.current_set.epoch + 1, sorted(draw.sample(VALIDATORS, 4))),
+            ]
+            body = draw.choice(bodies)
             counter = draw.choice([None, None, None, 1])
             yield self._sign(CarriedGovernorMessage(self.world.governor_message(body, counter=counter)))
 
