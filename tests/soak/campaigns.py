@@ -7,6 +7,7 @@ from soak import (
     faults,
     gateway_kills,
     many_gateways,
+    older_cometbft,
     patricia_proofs,
     protocol_decoders,
     relay_determinism,
@@ -99,6 +100,13 @@ CAMPAIGNS: tuple[Campaign, ...] = (
         "the verifier reads another value than py-trie proves, or takes a changed proof",
         patricia_proofs.run_round,
         counted=("proofs", "changed proofs refused"),
+    ),
+    Campaign(
+        "older-cometbft",
+        "nodes of CometBFT v0.38 on our ABCI server lose a transaction or come to different states",
+        older_cometbft.run_round,
+        counted=("kills", "abandons", "transactions", "blocks"),
+        tested_by="tests/integration/test_older_cometbft.py",
     ),
     Campaign(
         "planted-bugs",
