@@ -2,12 +2,14 @@
 
 import pytest
 
+from piebridge.abci.messages import QueryRequest
 from piebridge.protocol_stack import commitment
 from piebridge.protocol_stack.commitment import SlotBase
 from piebridge.protocol_stack.header import VerificationHeader
 from piebridge.protocol_stack.packet import Packet
 from piebridge.protocol_stack.receipts import Receipt, ReceiptBatch, ReceiptCode
 from piebridge.protocol_stack.relay_messages import SlotName
+from piebridge.protocol_stack.relay_queries import FORGOTTEN_CODE, UNKNOWN_CODE, OutboxEntriesQuery
 from piebridge.protocol_stack.transaction.atp import RecordState
 from piebridge.protocol_stack.transport.outbox import ReceiptsEntry
 from piebridge.protocol_stack.verification.base import Method
@@ -24,6 +26,11 @@ def world() -> RelayWorld:
 
 def exists(world: RelayWorld, packet: Packet) -> bool:
     return world.view.packet(packet.packet_id) is not None
+
+
+def code_of_entries(world: RelayWorld, destination: int, first: int) -> int:
+    data = OutboxEntriesQuery(destination, first, 1).encode()
+    return world.application.query(QueryRequest(OutboxEntriesQuery.PATH, data)).code
 
 
 def test_unacknowledged_free_packet_is_dropped_and_can_be_carried_again(world: RelayWorld) -> None:
@@ -150,6 +157,9 @@ def test_old_entries_go_when_nothing_before_them_waits(world: RelayWorld) -> Non
     assert world.view.entry(20, head.number) is not None, "the next entry builds on the head"
     for number in range(1, world.view.outbox_base(20)):
         assert world.view.entry(20, number) is None
+    for number in range(1, head.number + 1):  # not the head either: the value before it, where a range begins, is gone
+        assert code_of_entries(world, 20, number) == FORGOTTEN_CODE
+    assert code_of_entries(world, 20, head.number + 1) == UNKNOWN_CODE
     source.send_free(20)
     world.carry_from(source)
     last = world.view.outbox_head(20)
