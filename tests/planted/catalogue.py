@@ -577,7 +577,7 @@ GATEWAY = (
         "gateway: receipts taken for delivered",
         "the evidence of a receipt at its source always holds",
         frozenset({"I13"}),
-        changed(slots, "_of_receipt", _receipt_always_there),
+        changed(slots, "of_receipt", _receipt_always_there),
         3,
     ),
     PlantedBug(
