@@ -3,11 +3,10 @@
 import logging
 from collections.abc import Callable, Iterable
 
-from piebridge.chains.errors import TransactionRefusedError
 from piebridge.gateway.batching import GasModel, item_of_relay_entry
 from piebridge.gateway.cursors import Cursor, CursorStore
 from piebridge.gateway.forwarder import Item
-from piebridge.gateway.relay_reader import ENTRIES_PER_QUERY, RelayReader
+from piebridge.gateway.relay_reader import ENTRIES_PER_QUERY, ForgottenEntryError, RelayReader
 from piebridge.gateway.telemetry import Counters
 from piebridge.protocol_stack.transport.outbox import OutboxRange
 
@@ -82,8 +81,9 @@ class RelayListener:
             last = min(head.number, known + ENTRIES_PER_QUERY)
             try:
                 entries = await self._reader.entries(destination, known + 1, last)
-            except TransactionRefusedError:
-                known = await self._oldest_kept(destination, known + 1, head.number) - 1
+            except ForgottenEntryError:
+                known = await self._last_forgotten(destination, known + 1, head.number)
+                self._known[destination] = known
                 continue
             self._take(destination, entries)
             known = entries.last
@@ -103,18 +103,18 @@ class RelayListener:
         if items:
             self._notify(destination, tuple(items))
 
-    async def _oldest_kept(self, destination: int, first: int, last: int) -> int:
-        """Return the oldest entry that the relay chain still shows; the head it always does."""
-        low, high = first, last
+    async def _last_forgotten(self, destination: int, forgotten: int, head: int) -> int:
+        """Return the newest entry that the relay chain shows no more; the head too, where nothing waits at all."""
+        first, low, high = forgotten, forgotten, head
         while low < high:
-            middle = (low + high) // 2
+            middle = (low + high + 1) // 2
             try:
                 await self._reader.entries(destination, middle, middle)
-            except TransactionRefusedError:
-                low = middle + 1
+            except ForgottenEntryError:
+                low = middle
             else:
-                high = middle
-        self.finished(destination, range(first, low))
+                high = middle - 1
+        self.finished(destination, range(first, low + 1))
         return low
 
     def _cursor(self, destination: int) -> int:
