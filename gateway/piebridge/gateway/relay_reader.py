@@ -9,7 +9,7 @@ import orjson
 
 from piebridge.chains.endpoint import RelayEndpoint
 from piebridge.chains.errors import TransactionRefusedError
-from piebridge.crypto.errors import DecodingError, TransientChainError
+from piebridge.crypto.errors import DecodingError, PermanentChainError, TransientChainError
 from piebridge.gateway.spans import spans
 from piebridge.protocol_stack.codec import HASH_LENGTH
 from piebridge.protocol_stack.commitment import bitmap_bit
@@ -17,6 +17,7 @@ from piebridge.protocol_stack.governor_relay_bodies import Gateways
 from piebridge.protocol_stack.identifiers import Lane
 from piebridge.protocol_stack.notary_statement import NotarySet
 from piebridge.protocol_stack.relay_queries import (
+    FORGOTTEN_CODE,
     GATEWAYS_PATH,
     CursorQuery,
     OutboxEntriesQuery,
@@ -42,6 +43,10 @@ _DEPTH_MAX = 255
 """A finality depth is a u8 (formats.md, 10)."""
 _PAGE_BITS = 8
 """A word of recorded bits is of 256 sequences."""
+
+
+class ForgottenEntryError(PermanentChainError):
+    """A relay chain shows an entry of an outbox no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +113,21 @@ class RelayReader:
         """Return entries of the outbox toward a hub, from ``first`` to ``last`` or as many as one answer holds.
 
         Raises:
-            TransactionRefusedError: the relay chain keeps the first of them no more, or never made it.
-            TransientChainError: the answer is malformed.
+            ForgottenEntryError: the relay chain shows the first of them no more: nothing at it or below it waits.
+            TransientChainError: the node has not made the first of them yet, or its answer is malformed.
         """
         count = min(last - first + 1, (1 << 16) - 1)
-        data = await self._endpoint.query(
-            OutboxEntriesQuery.PATH, OutboxEntriesQuery(destination, first, count).encode()
-        )
+        try:
+            data = await self._endpoint.query(
+                OutboxEntriesQuery.PATH, OutboxEntriesQuery(destination, first, count).encode()
+            )
+        except TransactionRefusedError as error:
+            if error.code == FORGOTTEN_CODE:
+                raise ForgottenEntryError(str(error)) from error
+            # A node that is behind the one that told of the entry. Nothing must be concluded from that.
+            raise TransientChainError(
+                f"{self._endpoint.name}: no entry {first} toward {destination}: {error}"
+            ) from error
         try:
             entries = OutboxRange.decode(data, RELAY_CHAIN)
         except DecodingError as error:
@@ -174,7 +187,7 @@ class RelayReader:
         """Return those entries of a span that are there still. A range is refused for its first entry alone."""
         try:
             got = await self._asked(destination, first, last)
-        except TransactionRefusedError:
+        except ForgottenEntryError:
             if first == last:
                 return {}
             middle = (first + last) // 2

@@ -25,7 +25,7 @@ from piebridge.gateway.relay_reader import RelayReader
 from piebridge.gateway.service import Gateway
 from piebridge.gateway.telemetry import Counters
 from piebridge.gateway.turns import Turns
-from piebridge.protocol_stack.relay_queries import OutboxEntriesQuery
+from piebridge.protocol_stack.relay_queries import FORGOTTEN_CODE, UNKNOWN_CODE, OutboxEntriesQuery
 from piebridge.protocol_stack.transport.outbox import RELAY_CHAIN, BareEntry, OutboxHead, OutboxRange
 
 ROUNDS = 150
@@ -218,7 +218,8 @@ class Boaster:
             return OutboxHead(self.head, b"\x01" * 32).encode()
         query = OutboxEntriesQuery.decode(data)
         if query.first not in self.shown:
-            raise TransactionRefusedError("not kept", 1, "not kept")
+            forgotten = not self.shown or query.first < self.shown[0]
+            raise TransactionRefusedError("not kept", FORGOTTEN_CODE if forgotten else UNKNOWN_CODE, "not kept")
         last = min(query.first + query.count - 1, self.shown[-1])
         entries = tuple(BareEntry(1, number.to_bytes(32, "big")) for number in range(query.first, last + 1))
         return OutboxRange(RELAY_CHAIN, query.first, b"\x01" * 32, entries).encode()
@@ -250,6 +251,22 @@ async def test_a_head_far_above_a_gap_costs_a_search_and_no_more() -> None:
     cursors, head = Cursors(), 1 << 50
     await listener(Boaster(head, range(head - 5, head + 1)), cursors).sync()
     assert cursors.kept["relay/1/20"].number == head, "all of them are bare"
+
+
+async def test_a_node_that_has_forgotten_more_than_can_be_is_not_believed() -> None:
+    cursors = Cursors()
+    with pytest.raises(TransientChainError, match="cannot be"):
+        await listener(Boaster((1 << 64) - 1, range(0)), cursors).sync()
+    assert not cursors.kept
+
+
+async def test_an_invented_past_is_given_up_when_the_truth_is_told() -> None:
+    cursors, node = Cursors(), Boaster(1 << 50, range(0))
+    lied_to = listener(node, cursors)
+    await lied_to.sync()
+    node.head, node.shown = 9, range(1, 10)
+    await lied_to.sync()
+    assert cursors.kept["relay/1/20"].number == 9
 
 
 async def test_entries_that_were_dropped_are_passed_over() -> None:
