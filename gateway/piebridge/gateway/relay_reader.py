@@ -34,9 +34,13 @@ PAGES_PER_QUERY = 1_000
 """Words of recorded bits asked for at once."""
 PACKETS_PER_QUERY = 2_000
 """Packets whose receipts are asked for at once."""
+_NUMBER_MAX = (1 << 63) - 1
+"""Largest number that the gateway's database holds."""
 ENTRIES_KEPT_MAX = 10_000
 """Decoded entries that are kept, at most."""
 
+_DEPTH_MAX = 255
+"""A finality depth is a u8 (formats.md, 10)."""
 _PAGE_BITS = 8
 """A word of recorded bits is of 256 sequences."""
 
@@ -103,7 +107,7 @@ class RelayReader:
             )
         except TransactionRefusedError:
             return None
-        return OutboxHead.decode(data)
+        return self._head(data)
 
     async def entries(self, destination: int, first: int, last: int) -> OutboxRange:
         """Return entries of the outbox toward a hub, from ``first`` to ``last`` or as many as one answer holds.
@@ -199,7 +203,13 @@ class RelayReader:
             return _NOTHING_FOLDED
         if not int.from_bytes(data[:8], "big"):
             return _NOTHING_FOLDED
-        return OutboxHead.decode(data)
+        return self._head(data)
+
+    def _head(self, data: bytes) -> OutboxHead:
+        head = OutboxHead.decode(data)
+        if head.number > _NUMBER_MAX:
+            raise TransientChainError(f"{self._endpoint.name}: an outbox with {head.number} entries cannot be")
+        return head
 
     async def recorded(self, packets: Sequence[tuple[Lane, int]]) -> list[bool]:
         """Return for each packet, by lane and sequence, whether it was recorded; one query for all."""
@@ -241,9 +251,12 @@ class RelayReader:
         fields = _json_object(data)
         try:
             notaries = fields.get("notary_set")
+            depth = int(fields["depth"])
+            if not 0 <= depth <= _DEPTH_MAX:
+                raise ValueError(f"depth {depth}")
             return Registration(
                 method=Method(fields["method"]),
-                depth=int(fields["depth"]),
+                depth=depth,
                 is_open=fields.get("closed_at") is None,
                 notary_set=NotarySet.decode(bytes.fromhex(notaries)) if notaries else None,
             )
@@ -269,8 +282,11 @@ class RelayReader:
             await self._endpoint.query(RegistrationQuery.CLIENT_PATH, RegistrationQuery(registration).encode())
         )
         try:
+            height = int(fields["newest_height"])
+            if not 0 < height <= _NUMBER_MAX:
+                raise ValueError(f"height {height}")
             return ClientState(
-                height=int(fields["newest_height"]),
+                height=height,
                 app_hash=bytes.fromhex(fields["app_hash"]),
                 time_ns=int(fields["time_ns"]),
                 expires_at_ns=int(fields["expires_at_ns"]),

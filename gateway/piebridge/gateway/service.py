@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from piebridge.chains.endpoint import Block
-from piebridge.crypto.errors import DecodingError, PieBridgeError, TransientChainError
+from piebridge.crypto.errors import PieBridgeError, TransientChainError
 from piebridge.gateway.archive import Archive
 from piebridge.gateway.batching import GasModel
 from piebridge.gateway.config import BrokerConfig, ChainConfig, GatewayConfig, RelayConfig
@@ -329,7 +329,7 @@ class Gateway:
             try:
                 gateways = await connection.reader.gateways()
                 height = await connection.endpoint.latest_height()
-            except (TransientChainError, DecodingError) as error:
+            except PieBridgeError as error:
                 _LOG.info("turns on relay chain %d are as they were: %s", relay, error)
                 continue
             self._turns.authorise(relay, gateways)
