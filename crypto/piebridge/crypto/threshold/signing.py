@@ -108,12 +108,14 @@ def generate_nonces(
     if hiding_entropy == binding_entropy:
         raise ValueError("hiding and binding nonce need entropy of their own")
     nonces = SigningNonces(_nonce(share, hiding_entropy), _nonce(share, binding_entropy))
-    commitment = SigningCommitment(
-        identifier=share.identifier,
-        hiding=encode_element(base_times(nonces.hiding)),
-        binding=encode_element(base_times(nonces.binding)),
+    return nonces, commitment_of(share.identifier, nonces)
+
+
+def commitment_of(identifier: int, nonces: SigningNonces) -> SigningCommitment:
+    """Return the public side of nonces."""
+    return SigningCommitment(
+        identifier, encode_element(base_times(nonces.hiding)), encode_element(base_times(nonces.binding))
     )
-    return nonces, commitment
 
 
 def sign_partially(
@@ -132,8 +134,7 @@ def sign_partially(
     """
     session = _Session(commitments, share.group_public_key, message)
     own = session.commitments.get(share.identifier)
-    expected = (encode_element(base_times(nonces.hiding)), encode_element(base_times(nonces.binding)))
-    if own is None or (own.hiding, own.binding) != expected:
+    if own != commitment_of(share.identifier, nonces):
         raise VerificationError("this signer's commitment is missing or is not that of its nonces")
     rho = session.binding_factors[share.identifier]
     weight = interpolation_coefficient(session.commitments, share.identifier)
