@@ -138,7 +138,7 @@ class BoardModel:
         self._emit(Posted(effect.ceremony, effect.round, effect.kind, member, effect.payload, self.height + 1))
 
     def _register(self, ceremony: int, group_key: bytes, signature: bytes, epoch: int) -> None:
-        governors, opened = self._ceremony(ceremony)
+        governors, _ = self._ceremony(ceremony)
         self._require(epoch == self.key_epoch + 1, "KeyRegisteredBefore")
         confirmed = len(self._confirmed.get((ceremony, group_key), ()))
         self._require(confirmed * 3 > 2 * len(governors.accounts), "TooFewConfirmations")
@@ -303,7 +303,7 @@ class World:
             self.step()
         raise AssertionError(f"not so after {blocks} blocks")
 
-    # ------------------------------------------------------------------------------------------------ what tests ask for
+    # ----------------------------------------------------------------------------------------------- what tests ask for
 
     def decide_first_key(self) -> None:
         self.decisions.wanted = [WantedSharing(CeremonyKind.KEY_GENERATION, self.founders, Epochs(1, 1))]

@@ -105,6 +105,7 @@ class Governor:
         self._settings = settings
         self._entropy = entropy
         self._sent: dict[BoardEffect, int] = {}
+        self._made: dict[tuple[int, int], Publish] = {}
         self._delivered: set[bytes] = set()
 
     def receive(self, event: BoardEvent) -> None:
@@ -169,16 +170,26 @@ class Governor:
         member = ceremony.governors.member_of(self.account)
         if member is None or member not in rounds.awaited() or not self._agreed(state, messages):
             return
+        place = (ceremony.number, rounds.round)
+        if place in self._made:
+            yield self._made[place]
+            return
         try:
-            if isinstance(rounds, SigningRounds):
-                assert state.signer is not None, "a signing has shares that sign"
-                yield from self._sign(ceremony.number, rounds, self._share_of(state.signer))
-            else:
-                yield from self._share(ceremony.number, member, rounds)
+            for effect in self._post(state, member):
+                if isinstance(effect, Publish):
+                    self._made[place] = effect
+                yield effect
             self.problems.pop(ceremony.number, None)
         except ProtocolError as error:
             self.problems[ceremony.number] = str(error)
 
+    def _post(self, state: CeremonyState, member: int) -> Iterator[Effect]:
+        ceremony, rounds = state.ceremony, state.rounds
+        if isinstance(rounds, SigningRounds):
+            assert state.signer is not None, "a signing has shares that sign"
+            yield from self._sign(ceremony.number, rounds, self._share_of(state.signer))
+        else:
+            yield from self._share(ceremony.number, member, rounds)
     def _agreed(self, state: CeremonyState, messages: dict[bytes, GovernorMessage]) -> bool:
         """Return whether decisions demand this ceremony and it is run as agreed."""
         ceremony = state.ceremony
@@ -313,7 +324,7 @@ class Governor:
         turn = self.view.height // self._settings.turn_blocks % len(governors.accounts)
         return member == turn + 1
 
-    # ------------------------------------------------------------------------------------------ keys, ends of ceremonies
+    # ------------------------------------------------------------------------------------------- keys, ends of ceremony
 
     def _confirm_keys(self) -> Iterator[Effect]:
         for number, made in self.view.made.items():

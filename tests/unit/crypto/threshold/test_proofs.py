@@ -85,7 +85,12 @@ def test_both_sides_agree_and_a_share_opens_under_all_its_names_alone() -> None:
     sealed = seal_share(77, point, CONTEXT, 1, 2)
     assert open_share(sealed, point, CONTEXT, 1, 2) == 77
     assert (77).to_bytes(32, "big") not in sealed
-    for arguments in ((KEY, CONTEXT, 1, 2), (point, b"\x02" * 32, 1, 2), (point, CONTEXT, 2, 1), (point, CONTEXT, 1, 3)):
+    for arguments in (
+        (KEY, CONTEXT, 1, 2),
+        (point, b"\x02" * 32, 1, 2),
+        (point, CONTEXT, 2, 1),
+        (point, CONTEXT, 1, 3),
+    ):
         with pytest.raises(VerificationError):
             open_share(sealed, *arguments)
     for changed in (sealed[:-1], sealed + b"\x00", b""):

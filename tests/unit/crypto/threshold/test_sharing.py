@@ -116,7 +116,9 @@ def test_refresh_keeps_the_key_and_makes_old_shares_worthless() -> None:
         check_signature(key, mixed)
 
 
-@pytest.mark.parametrize(("old", "new", "threshold"), [((1, 2, 3), (5, 6), 4), ((2, 3, 4), (), 2), ((1, 3, 4), (9,), 3)])
+@pytest.mark.parametrize(
+    ("old", "new", "threshold"), [((1, 2, 3), (5, 6), 4), ((2, 3, 4), (), 2), ((1, 3, 4), (9,), 3)]
+)
 def test_resharing_admits_members_and_changes_the_threshold(
     old: tuple[int, ...], new: tuple[int, ...], threshold: int
 ) -> None:
