@@ -183,6 +183,15 @@ class Seat:
         self.delivered: list[GovernorMessage] = []
         self.shown: list[Publish] = []
         """What it has sent, also what was lost or refused."""
+        self.watch: Callable[[Effect], None] = lambda effect: None
+        """Sees every effect before it is carried out."""
+        self.fuse: int | None = None
+        """After so many effects it dies, before the next."""
+        self.revives = False
+        """Whether it starts again after its death."""
+        self.loses = False
+        """Whether what it had sent in the moment of its death is lost."""
+        self.deaths = 0
         self._read = 0
         self.start()
 
@@ -211,18 +220,24 @@ class Seat:
         self._read = len(events)
         self.governor.advance(self.world.board.height)
 
-    def act(self, *, die_after: int | None = None) -> int:
-        """Carry out what is due, in order; return the number of effects. ``die_after`` ends it behind so many."""
-        done = 0
+    def act(self) -> None:
+        """Carry out what is due, in order; the fuse ends it before the effect at which it is burnt down."""
+        if self.governor is None and self.revives:
+            self.start()
         if self.governor is None:
-            return done
+            return
         for effect in self.governor.effects():
-            if die_after == done:
+            if self.fuse == 0:
+                self.fuse = None
+                self.deaths += 1
+                if self.loses:
+                    self.world.mempool = [sent for sent in self.world.mempool if sent[0] != self.number]
                 self.stop()
-                return done
+                return
+            if self.fuse is not None:
+                self.fuse -= 1
+            self.watch(effect)
             self._carry_out(effect)
-            done += 1
-        return done
 
     def _carry_out(self, effect: Effect) -> None:
         if isinstance(effect, StoreEffect):

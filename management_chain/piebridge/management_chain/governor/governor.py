@@ -218,6 +218,8 @@ class Governor:
             yield Publish(number, rounds.round, PostKind.JOIN, join.encode())
             return
         assert rounds.sharing is not None, "participants stand after JOIN"
+        if rounds.sharing.transport_keys[member] != secrets.transport_key:
+            raise _lost("the seed that it took part with")
         if rounds.step is SharingStep.DEAL:
             dealing = rounds.sharing.deal(secrets, present)
             yield Publish(number, rounds.round, PostKind.DEAL, encode_dealing(dealing))
