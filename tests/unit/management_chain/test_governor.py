@@ -498,7 +498,7 @@ def test_restart_posts_the_same_bytes_again() -> None:
     world = ready()
     world.decisions.due = [message(1)]
     world.run(lambda: any(state.rounds.round == 2 for state in world.any_view().under_way.values()))
-    shown = {}
+    shown: dict[tuple[int, int, int], Publish] = {}
     for _ in range(2):
         for number, seat in world.seats.items():
             seat.start()

@@ -13,6 +13,7 @@ import pytest
 
 from piebridge.crypto.errors import ConfigurationError, TransientChainError
 from piebridge.crypto.threshold.ciphersuite import encode_scalar
+from piebridge.crypto.threshold.signing import SigningNonces
 from piebridge.management_chain.governor.board import BoardReading
 from piebridge.management_chain.governor.ceremony import CeremonyKind, Epochs, GovernorSet
 from piebridge.management_chain.governor.decisions import WantedSharing
@@ -195,7 +196,7 @@ def key_bytes(network: Network) -> set[bytes]:
         held = service.governor.secrets
         found |= {encode_scalar(share.secret) for share in held.shares.values()} | set(held.seeds.values())
         for nonces in held.nonces.values():
-            if hasattr(nonces, "hiding"):
+            if isinstance(nonces, SigningNonces):
                 found |= {encode_scalar(nonces.hiding), encode_scalar(nonces.binding)}
     return found
 
