@@ -1,11 +1,12 @@
 """The table of all benchmarks. Whoever adds one adds a line here; nothing registers itself."""
 
-from bench import network_scenarios, relay_alone
+from bench import governors, network_scenarios, relay_alone
 from bench.benchmark import Benchmark
 from bench.micro import primitives
 
 BENCHMARKS: tuple[Benchmark, ...] = (
     Benchmark("primitives", "What does each primitive on a packet's road cost?", primitives.measure),
+    Benchmark("governors", "What does the governor key cost its holders, made and used?", governors.measure),
     Benchmark("relay-alone", "How many packets can one relay chain verify and endorse?", relay_alone.measure),
     Benchmark(
         "throughput",

@@ -80,8 +80,15 @@ GATEWAY = (
 """Gateway: what it does for each flow, its database, its transactions, what it collects, the light client's updates."""
 NOTARY = ("notary.evidence.after_write", "notary.evidence.before_commit", "notary.evidence.before_write")
 """Notary: the log of what it signs."""
+GOVERNOR = (
+    "governor.store.before_write",
+    "governor.store.after_write",
+    "governor.board.before_submit",
+    "governor.board.after_submit",
+)
+"""Governor: every write of its store, every transaction to the board."""
 
-POINTS = frozenset((*ENGINE, *ABCI, *RELAY, *EVM, *GATEWAY, *NOTARY))
+POINTS = frozenset((*ENGINE, *ABCI, *RELAY, *EVM, *GATEWAY, *NOTARY, *GOVERNOR))
 """Every point there is."""
 
 _armed = ""
