@@ -3,6 +3,7 @@
 ======================  ==========================================================================================
 item                    is in exactly one of these
 ======================  ==========================================================================================
+left to others          observed, but it is not its turn yet: nothing is asked about it before
 unchecked               observed, or handled by a batch since: chain state must tell where it stands
 pending                 chain state says that it is to be carried
 waiting                 chain state says that nothing can be done now; checked again at intervals
@@ -17,7 +18,7 @@ way (late, doubled) is ignored.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from heapq import nlargest, nsmallest
+from heapq import heappop, heappush, nlargest, nsmallest
 from itertools import zip_longest
 
 from piebridge.gateway.forwarder.model import (
@@ -44,8 +45,14 @@ from piebridge.gateway.retry import retry_delays
 _EXPRESS_DIVISOR = 4
 """A batch of the newest items is that much smaller than others: it is soon under way, and soon there is another."""
 
-_EXPRESS_MAX = 2
-"""Such batches under way: while one waits for its block, the next is filled."""
+_EXPRESS_MAX = 3
+"""Such batches under way: while one waits for its block, the next are filled."""
+
+_CHECK_DIVISOR = 4
+"""Such a share of a check is about the youngest items: they shall not wait for a backlog to be asked about."""
+
+_LANES_KEPT_MAX = 10_000
+"""Lanes whose newest sequence is remembered, at most."""
 
 _AUTHENTICATED_FLOWS = (Flow.HUB_TO_RELAY, Flow.RELAY_TO_HUB)
 
@@ -67,6 +74,8 @@ class _Known:
     """Why it is still here, as far as known."""
     needs_body: bool = False
     """Whether the far end has skipped it although it has expired by our clock: by the clock there it has not."""
+    is_live: bool = False
+    """Whether it was the youngest of its lane when it was observed; what a backlog brings later is not."""
 
 
 @dataclass(slots=True)
@@ -122,9 +131,14 @@ class Path:
         self._items: dict[int, _Known] = {}
         # Which items are in which state, so that a long queue does not cost a walk for each event; those in a batch
         # are in neither set.
+        self._left: list[tuple[float, int]] = []
+        """Heap of items left to others: when their turn comes, and numbers; some have gone since."""
+        self._left_numbers: set[int] = set()
         self._unchecked: set[int] = set()
         self._pending: set[int] = set()
         self._busy: set[int] = set()
+        self._newest: dict[bytes, int] = {}
+        """Highest sequence observed of each lane."""
         self._ready_now: list[_Known] | None = None
         """Pending items by number; None after a change."""
         self._flush: tuple[int, float] | None = None
@@ -143,10 +157,20 @@ class Path:
 
     def observe(self, event: ItemsObserved, now: float) -> None:
         """Take note of items; one that is known already is left alone."""
+        newest: dict[bytes, int] = {}
         for item in event.items:
-            if item.number not in self._items:
-                self._items[item.number] = _Known(item, now, now + item.eligible_after_seconds)
+            if item.number in self._items:
+                continue
+            known = _Known(item, now, now + item.eligible_after_seconds)
+            known.is_live = item.sequence > self._newest.get(item.lane, -1)
+            newest[item.lane] = max(item.sequence, newest.get(item.lane, -1))
+            self._items[item.number] = known
+            if known.eligible_at > now:
+                self._left_numbers.add(item.number)
+                heappush(self._left, (known.eligible_at, item.number))
+            else:
                 self._unchecked.add(item.number)
+        self._note_newest(newest)
 
     def defer(self, event: Defer) -> None:
         """Leave items to others for longer, but for those in the batch under way and those that are too old."""
@@ -165,7 +189,7 @@ class Path:
     def recheck_all(self) -> None:
         """Have pending items checked again too: another gateway may have carried them."""
         for number, known in self._items.items():
-            if number not in self._busy:
+            if number not in self._busy and number not in self._left_numbers:
                 self._enter(number, known, None)
 
     def checked(self, event: Checked, now: float) -> None:
@@ -246,8 +270,9 @@ class Path:
             return wanted
         if self._has_room and self._flush_at_is_past(now):
             self._forget_stale_answers(now)
+        self._take_turns(now)
         if self._check is None and self._unchecked:
-            numbers = tuple(nsmallest(self._settings.check_items_max, self._unchecked))
+            numbers = self._check_numbers()
             check = Check(next(next_id), self.key, numbers)
             self._check = _OpenCheck(check.id, now, now + self._settings.effect_timeout_seconds, numbers)
             wanted.append(check)
@@ -269,9 +294,11 @@ class Path:
             times.append(self._check.deadline)
         elif self._unchecked:
             times.append(self._not_before)
+        if self._left:
+            times.append(max(self._left[0][0], self._not_before))
         if self._has_room and (flush_at := self._flush_at()) is not None:
             times.append(max(flush_at, self._not_before))
-        if len(self._items) > len(self._unchecked):
+        if len(self._items) > len(self._unchecked) + len(self._left_numbers):
             times.append(max(self._next_recheck, self._not_before))
         return min(times) if times else None
 
@@ -291,8 +318,8 @@ class Path:
         return PathStatus(
             key=self.key,
             pending=states.count(Delivery.PENDING),
-            waiting=states.count(Delivery.WAITING),
-            unchecked=states.count(None),
+            waiting=states.count(Delivery.WAITING) + len(self._left_numbers),
+            unchecked=states.count(None) - len(self._left_numbers),
             oldest_age_seconds=max((now - known.observed_at for known in self._items.values()), default=0.0),
             last_failure=self._last_failure,
             stuck=tuple((number, known.reason) for number, known in sorted(self._items.items()) if known.reason),
@@ -308,9 +335,38 @@ class Path:
     def _has_room(self) -> bool:
         return self._free_places > 0
 
+    def _note_newest(self, newest: dict[bytes, int]) -> None:
+        """Remember the youngest of each lane; forgetting them costs nothing but a place past a backlog."""
+        if len(self._newest) > _LANES_KEPT_MAX:
+            self._newest.clear()
+        for lane, sequence in newest.items():
+            self._newest[lane] = max(sequence, self._newest.get(lane, -1))
+
+    def _take_turns(self, now: float) -> None:
+        """Have the items checked whose turn has come."""
+        while self._left and self._left[0][0] <= now:
+            _, number = heappop(self._left)
+            if number not in self._left_numbers:
+                continue
+            known = self._items[number]
+            if known.eligible_at > now:  # it was left to others for longer since
+                heappush(self._left, (known.eligible_at, number))
+            else:
+                self._enter(number, known, None)
+
+    def _check_numbers(self) -> tuple[int, ...]:
+        """Choose what is asked about next: the oldest, and for a share of it the youngest."""
+        count = self._settings.check_items_max
+        if len(self._unchecked) <= count:
+            return tuple(sorted(self._unchecked))
+        youngest = count // _CHECK_DIVISOR
+        oldest = nsmallest(count - youngest, self._unchecked)
+        return tuple(oldest + nlargest(youngest, self._unchecked)[::-1])
+
     def _enter(self, number: int, known: _Known, state: Delivery | None) -> None:
         """Put an item that is in no batch into a state."""
         known.state = state
+        self._left_numbers.discard(number)
         self._unchecked.discard(number)
         self._pending.discard(number)
         if number in self._busy:
@@ -329,6 +385,7 @@ class Path:
 
     def _forget(self, number: int) -> None:
         del self._items[number]
+        self._left_numbers.discard(number)
         self._unchecked.discard(number)
         self._pending.discard(number)
         self._ready_now = None
@@ -390,7 +447,8 @@ class Path:
         """Choose the youngest items while there are more than fit: live traffic shall not wait behind a backlog.
 
         None of an ordered lane, which are of use in their order alone; of other lanes in turn, so that none of them
-        waits for another.
+        waits for another. Only what was the youngest of its lane when it came: a backlog that is carried piece by piece
+        to the start of this path must not take the places of live traffic.
         """
         under_way = sum(batch.express for batch in self._batches.values())
         if self._limits.batches_max == 1 or under_way >= _EXPRESS_MAX:
@@ -400,7 +458,7 @@ class Path:
             return ()
         lanes: dict[bytes, list[_Known]] = {}
         for known in eligible:
-            if not known.item.in_order:
+            if known.is_live and not known.item.in_order:
                 lanes.setdefault(known.item.lane, []).append(known)
         count = max(1, self._items_max // _EXPRESS_DIVISOR)
         youngest = [nlargest(count, lane, key=lambda known: known.item.sequence) for lane in lanes.values()]
