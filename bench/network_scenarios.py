@@ -275,6 +275,7 @@ class _Backlog:
     live_p99: float
     journeys: tuple[Journey, ...]
     started: float
+    live: tuple[Journey, ...] = ()
 
 
 def backlog(options: Options) -> Measured:
@@ -348,6 +349,7 @@ async def _backlog(network: BenchNetwork) -> _Backlog:
             _latency(meanwhile, 0.99),
             tuple(waiting),
             started,
+            tuple(meanwhile),
         )
 
 

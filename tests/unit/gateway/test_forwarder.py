@@ -555,6 +555,15 @@ def test_a_batch_that_has_ended_makes_room_for_the_next() -> None:
     assert [effect.at_least for effect in effects if isinstance(effect, Authenticate)] == [8]
 
 
+def test_batches_that_fail_together_make_one_pause() -> None:
+    forwarder = PacketForwarder(SEVERAL)
+    for effect in begin_three(forwarder):
+        forwarder.receive(Failed(effect.id, "no node answers", permanent=False), 1)
+    assert forwarder.effects(1.4) == []
+    assert forwarder.next_timeout() == 1.5
+    assert Check in {type(effect) for effect in forwarder.effects(1.5)}
+
+
 TWO_PLACES = ForwarderSettings(
     limits=tuple((flow, BatchLimits(8, 10_000, 1 << 62, 0.0, batches_max=2)) for flow in Flow)
 )

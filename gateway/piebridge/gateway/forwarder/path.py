@@ -535,8 +535,10 @@ class Path:
         known.eligible_at = now + next(known.delays)
 
     def _back_off(self, now: float, reason: str) -> None:
+        """Pause, longer than the last time; what fails together, or was under way when the pause began, is one time."""
         self._last_failure = reason
-        self._not_before = now + next(self._delays)
+        if now >= self._not_before:
+            self._not_before = now + next(self._delays)
 
     def _new_delays(self) -> Iterator[float]:
         return retry_delays(self._settings.first_retry_seconds, self._settings.last_retry_seconds)
