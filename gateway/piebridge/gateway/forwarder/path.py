@@ -40,6 +40,7 @@ from piebridge.gateway.forwarder.model import (
     Submitted,
 )
 from piebridge.gateway.forwarder.settings import ForwarderSettings
+from piebridge.gateway.forwarder.yielding import Yielding
 from piebridge.gateway.retry import retry_delays
 
 _EXPRESS_DIVISOR = 4
@@ -50,6 +51,10 @@ _EXPRESS_MAX = 3
 
 _CHECK_DIVISOR = 4
 """Such a share of a check is about the youngest items: they shall not wait for a backlog to be asked about."""
+
+_LIVE_BLOCKS = 3
+"""Of what is told at one time, the items of so many newest blocks are live: after a pause of the reader the rest is a
+backlog."""
 
 _LANES_KEPT_MAX = 10_000
 """Lanes whose newest sequence is remembered, at most."""
@@ -87,6 +92,7 @@ class _Batch:
     numbers: tuple[int, ...]
     submitting: bool
     kept_allowed: bool
+    began_at: float
     authenticated: tuple[int, bytes] | None = None
     """Last entry and evidence, while it waits for the batches before it."""
     express: bool = False
@@ -147,6 +153,7 @@ class Path:
         self._batches: dict[int, _Batch] = {}
         self._items_max = self._limits.items_max
         self._kept_allowed = True
+        self._yielding = Yielding(self._limits.batches_max) if self._limits.yields else None
         self._delays = self._new_delays()
         self._not_before = 0.0
         self._next_recheck = 0.0
@@ -158,11 +165,12 @@ class Path:
     def observe(self, event: ItemsObserved, now: float) -> None:
         """Take note of items; one that is known already is left alone."""
         newest: dict[bytes, int] = {}
+        live_above = max((item.height for item in event.items), default=0) - _LIVE_BLOCKS
         for item in event.items:
             if item.number in self._items:
                 continue
             known = _Known(item, now, now + item.eligible_after_seconds)
-            known.is_live = item.sequence > self._newest.get(item.lane, -1)
+            known.is_live = item.height > live_above and item.sequence > self._newest.get(item.lane, -1)
             newest[item.lane] = max(item.sequence, newest.get(item.lane, -1))
             self._items[item.number] = known
             if known.eligible_at > now:
@@ -240,6 +248,8 @@ class Path:
         self._delays = self._new_delays()
         self._items_max = min(self._limits.items_max, self._items_max * 2)
         self._kept_allowed = True
+        if self._yielding is not None:
+            self._yielding.took(now - batch.began_at, now, is_backlog=not batch.express)
         for number in batch.numbers:  # if chain state still says pending afterwards, the batch did not help this item
             if number in self._items:
                 known = self._items[number]
@@ -268,7 +278,7 @@ class Path:
         wanted: list[Effect] = self._submissions(now, next_id)
         if now < self._not_before:
             return wanted
-        if self._has_room and self._flush_at_is_past(now):
+        if self._has_room(now) and self._flush_at_is_past(now):
             self._forget_stale_answers(now)
         self._take_turns(now)
         if self._check is None and self._unchecked:
@@ -278,7 +288,7 @@ class Path:
             wanted.append(check)
         if numbers := self._express_batch(now):
             wanted.append(self._start_batch(numbers, now, next(next_id), express=True))
-        while self._has_room and (numbers := self._next_batch(now)):
+        while self._has_room(now) and (numbers := self._next_batch(now)):
             wanted.append(self._start_batch(numbers, now, next(next_id)))
         return wanted
 
@@ -296,8 +306,8 @@ class Path:
             times.append(self._not_before)
         if self._left:
             times.append(max(self._left[0][0], self._not_before))
-        if self._has_room and (flush_at := self._flush_at()) is not None:
-            times.append(max(flush_at, self._not_before))
+        if self._free_places > 0 and (flush_at := self._flush_at()) is not None:
+            times.append(max(flush_at, self._not_before, self._pause_until))
         if len(self._items) > len(self._unchecked) + len(self._left_numbers):
             times.append(max(self._next_recheck, self._not_before))
         return min(times) if times else None
@@ -328,12 +338,23 @@ class Path:
     # Internal
 
     @property
-    def _free_places(self) -> int:
-        return self._limits.batches_max - sum(not batch.express for batch in self._batches.values())
+    def _has_backlog(self) -> bool:
+        return len(self._pending) > self._items_max
 
     @property
-    def _has_room(self) -> bool:
-        return self._free_places > 0
+    def _free_places(self) -> int:
+        """Places for batches that are not express; a backlog may have to give way."""
+        places = self._limits.batches_max
+        if self._yielding is not None and self._has_backlog:
+            places = self._yielding.places
+        return places - sum(not batch.express for batch in self._batches.values())
+
+    @property
+    def _pause_until(self) -> float:
+        return self._yielding.pause_until if self._yielding is not None and self._has_backlog else 0.0
+
+    def _has_room(self, now: float) -> bool:
+        return self._free_places > 0 and now >= self._pause_until
 
     def _note_newest(self, newest: dict[bytes, int]) -> None:
         """Remember the youngest of each lane; forgetting them costs nothing but a place past a backlog."""
@@ -454,7 +475,7 @@ class Path:
         if self._limits.batches_max == 1 or under_way >= _EXPRESS_MAX:
             return ()
         eligible = [known for known in self._ready() if known.eligible_at <= now]
-        if len(eligible) <= self._items_max * self._free_places:
+        if len(eligible) <= self._items_max * self._free_places and now >= self._pause_until:
             return ()
         lanes: dict[bytes, list[_Known]] = {}
         for known in eligible:
@@ -471,7 +492,7 @@ class Path:
         self._pending.difference_update(numbers)
         self._ready_now = None
         deadline = now + self._settings.effect_timeout_seconds
-        batch = _Batch(effect_id, deadline, numbers, submitting=False, kept_allowed=self._kept_allowed)
+        batch = _Batch(effect_id, deadline, numbers, submitting=False, kept_allowed=self._kept_allowed, began_at=now)
         batch.express = express
         self._batches[effect_id] = batch
         if self.key.flow not in _AUTHENTICATED_FLOWS:

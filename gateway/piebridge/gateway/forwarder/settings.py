@@ -20,6 +20,8 @@ class BatchLimits:
     batches_max: int = 1
     """Batches under way at a time: more than one lets a chain's next block be filled while the last is being made, and
     has one more, small one carry the youngest items past a backlog."""
+    yields: bool = False
+    """Whether a backlog gives way when batches take longer than they should: where the far end is shared by all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,7 @@ class ForwarderSettings:
 
     limits: tuple[tuple[Flow, BatchLimits], ...] = (
         # A relay chain executes a block in one go, so a batch is no larger than what live traffic may wait for.
-        (Flow.HUB_TO_RELAY, BatchLimits(250, 250_000, 1 << 62, 0.0, batches_max=3)),
+        (Flow.HUB_TO_RELAY, BatchLimits(250, 250_000, 1 << 62, 0.0, batches_max=3, yields=True)),
         # As many as fill a block of an EVM chain beside its other traffic, each within what one transaction may have.
         (Flow.RELAY_TO_HUB, BatchLimits(100, 100_000, 25_000_000, 0.0, batches_max=6)),
         (Flow.SETTLE, BatchLimits(20, 100_000, 1 << 62, 0.0)),
