@@ -608,17 +608,29 @@ def test_a_backlog_that_comes_piece_by_piece_takes_no_place_of_live_traffic() ->
     forwarder.receive(ItemsObserved(RELAY_PATH, young(range(100, 102), b"a")), 0)
     answer_check(forwarder, 0)
     begun = [effect for effect in forwarder.effects(0) if isinstance(effect, Authenticate)]
-    forwarder.receive(ItemsObserved(RELAY_PATH, backlog_behind(101, range(1, 51), b"a")), 0)
-    answer_check(forwarder, 0)
-    begun += [effect for effect in forwarder.effects(0) if isinstance(effect, Authenticate)]
+    forwarder.receive(ItemsObserved(RELAY_PATH, backlog_behind(101, range(1, 51), b"a")), 0.5)
+    answer_check(forwarder, 0.5)
+    begun += [effect for effect in forwarder.effects(0.5) if isinstance(effect, Authenticate)]
     assert [effect.at_least for effect in begun] == [101, 109]
-    assert forwarder.effects(0) == [], "the old ones wait for a place"
+    assert forwarder.effects(0.5) == [], "the old ones wait for a place"
 
     forwarder.receive(ItemsObserved(RELAY_PATH, (Item(152, 100, 10, lane=b"a", sequence=102),)), 1)
     answer_check(forwarder, 1)
     express = only(forwarder.effects(1))
     assert isinstance(express, Authenticate)
     assert express.forms == ((152, FORM_FULL),), "live traffic waits for none of them"
+
+
+def test_of_what_a_reader_finds_after_a_pause_the_newest_block_alone_is_live() -> None:
+    forwarder = PacketForwarder(TWO_PLACES)
+    for number in range(1, 101):  # told one by one, but at one moment
+        item = Item(number, 100 + number // 10, 10, lane=b"a", sequence=number)
+        forwarder.receive(ItemsObserved(RELAY_PATH, (item,)), 0)
+    answer_check(forwarder, 0)
+    effects = forwarder.effects(0)
+    assert [effect.at_least for effect in effects if isinstance(effect, Authenticate)] == [100, 8, 16]
+    assert effects[0].forms == ((100, FORM_FULL),)  # type: ignore[union-attr]
+    assert forwarder.effects(0) == []
 
 
 def backlog_behind(number: int, sequences: range, lane: bytes) -> tuple[Item, ...]:

@@ -53,13 +53,28 @@ _CHECK_DIVISOR = 4
 """Such a share of a check is about the youngest items: they shall not wait for a backlog to be asked about."""
 
 _LIVE_BLOCKS = 3
-"""Of what is told at one time, the items of so many newest blocks are live: after a pause of the reader the rest is a
-backlog."""
+"""What one look brings is live where it is of so few blocks. Otherwise the reader was away, and what is not of the newest
+block is a backlog."""
 
 _LANES_KEPT_MAX = 10_000
 """Lanes whose newest sequence is remembered, at most."""
 
 _AUTHENTICATED_FLOWS = (Flow.HUB_TO_RELAY, Flow.RELAY_TO_HUB)
+
+
+@dataclass(slots=True)
+class _Look:
+    """What was told at one moment: the news since the reader's last look at the chain."""
+
+    at: float
+    first_height: int = 0
+    last_height: int = 0
+    newest: dict[bytes, int] = field(default_factory=dict)
+    """Highest sequence of each lane, with what was told before."""
+
+    def is_live(self, height: int) -> bool:
+        """Whether an item of this look and height has come just now, and not while the reader was away."""
+        return height == self.last_height or self.last_height - self.first_height < _LIVE_BLOCKS
 
 
 @dataclass(slots=True)
@@ -69,6 +84,10 @@ class _Known:
     item: Item
     observed_at: float
     eligible_at: float
+    look: _Look
+    """When it was told of."""
+    is_newest: bool
+    """Whether it was younger than all that were told of its lane before; what a backlog brings bit by bit is not."""
     state: Delivery | None = None
     """None: unchecked."""
     checked_at: float = 0.0
@@ -79,8 +98,6 @@ class _Known:
     """Why it is still here, as far as known."""
     needs_body: bool = False
     """Whether the far end has skipped it although it has expired by our clock: by the clock there it has not."""
-    is_live: bool = False
-    """Whether it was the youngest of its lane when it was observed; what a backlog brings later is not."""
 
 
 @dataclass(slots=True)
@@ -143,8 +160,9 @@ class Path:
         self._unchecked: set[int] = set()
         self._pending: set[int] = set()
         self._busy: set[int] = set()
-        self._newest: dict[bytes, int] = {}
-        """Highest sequence observed of each lane."""
+        self._newest_of_lanes: dict[bytes, int] = {}
+        """Highest sequence of each lane that was told before the last look."""
+        self._look: _Look | None = None
         self._ready_now: list[_Known] | None = None
         """Pending items by number; None after a change."""
         self._flush: tuple[int, float] | None = None
@@ -164,21 +182,26 @@ class Path:
 
     def observe(self, event: ItemsObserved, now: float) -> None:
         """Take note of items; one that is known already is left alone."""
-        newest: dict[bytes, int] = {}
-        live_above = max((item.height for item in event.items), default=0) - _LIVE_BLOCKS
+        if self._look is None or self._look.at != now:
+            self._newest_of_lanes |= self._look.newest if self._look is not None else {}
+            if len(self._newest_of_lanes) > _LANES_KEPT_MAX:
+                self._newest_of_lanes.clear()
+            self._look = _Look(now)
+        look = self._look
         for item in event.items:
             if item.number in self._items:
                 continue
-            known = _Known(item, now, now + item.eligible_after_seconds)
-            known.is_live = item.height > live_above and item.sequence > self._newest.get(item.lane, -1)
-            newest[item.lane] = max(item.sequence, newest.get(item.lane, -1))
+            newest = self._newest_of_lanes.get(item.lane, -1)
+            known = _Known(item, now, now + item.eligible_after_seconds, look, is_newest=item.sequence > newest)
+            look.newest[item.lane] = max(item.sequence, look.newest.get(item.lane, newest))
+            look.first_height = min(item.height, look.first_height or item.height)
+            look.last_height = max(item.height, look.last_height)
             self._items[item.number] = known
             if known.eligible_at > now:
                 self._left_numbers.add(item.number)
                 heappush(self._left, (known.eligible_at, item.number))
             else:
                 self._unchecked.add(item.number)
-        self._note_newest(newest)
 
     def defer(self, event: Defer) -> None:
         """Leave items to others for longer, but for those in the batch under way and those that are too old."""
@@ -356,13 +379,6 @@ class Path:
     def _has_room(self, now: float) -> bool:
         return self._free_places > 0 and now >= self._pause_until
 
-    def _note_newest(self, newest: dict[bytes, int]) -> None:
-        """Remember the youngest of each lane; forgetting them costs nothing but a place past a backlog."""
-        if len(self._newest) > _LANES_KEPT_MAX:
-            self._newest.clear()
-        for lane, sequence in newest.items():
-            self._newest[lane] = max(sequence, self._newest.get(lane, -1))
-
     def _take_turns(self, now: float) -> None:
         """Have the items checked whose turn has come."""
         while self._left and self._left[0][0] <= now:
@@ -479,7 +495,7 @@ class Path:
             return ()
         lanes: dict[bytes, list[_Known]] = {}
         for known in eligible:
-            if known.is_live and not known.item.in_order:
+            if known.is_newest and known.look.is_live(known.item.height) and not known.item.in_order:
                 lanes.setdefault(known.item.lane, []).append(known)
         count = max(1, self._items_max // _EXPRESS_DIVISOR)
         youngest = [nlargest(count, lane, key=lambda known: known.item.sequence) for lane in lanes.values()]
