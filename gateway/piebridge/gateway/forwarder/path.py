@@ -53,8 +53,8 @@ _CHECK_DIVISOR = 4
 """Such a share of a check is about the youngest items: they shall not wait for a backlog to be asked about."""
 
 _LIVE_BLOCKS = 3
-"""What one look brings is live where it is of so few blocks. Otherwise the reader was away, and what is not of the newest
-block is a backlog."""
+"""What one look brings is live where it is of so few blocks. Otherwise the reader was away, and whatever is older than
+the newest block is a backlog."""
 
 _LANES_KEPT_MAX = 10_000
 """Lanes whose newest sequence is remembered, at most."""
