@@ -7,8 +7,10 @@ from soak import (
     faults,
     gateway_kills,
     many_gateways,
+    older_cometbft,
     patricia_proofs,
     protocol_decoders,
+    relay_determinism,
     simulation,
 )
 from soak.campaign import Campaign
@@ -34,6 +36,16 @@ CAMPAIGNS: tuple[Campaign, ...] = (
             "a gateway that is killed with work in flight loses or doubles a packet, or value is made or lost",
             gateway_kills.rounds_of(kind),
             counted=("kills", "packets", "executed", "refunded", "replays", "databases deleted", "databases restored"),
+            tested_by="tests/e2e/test_gateway_kills.py",
+        )
+        for kind in ParachainKind
+    ),
+    *(
+        Campaign(
+            f"gateway-and-validator-kills-{kind}",
+            "gateways that are killed while validators come and go lose or double a packet, or value is made or lost",
+            gateway_kills.cometbft_rounds_of(kind),
+            counted=("kills", "validators killed", "packets", "executed", "refunded"),
             tested_by="tests/e2e/test_gateway_kills.py",
         )
         for kind in ParachainKind
@@ -90,6 +102,13 @@ CAMPAIGNS: tuple[Campaign, ...] = (
         counted=("proofs", "changed proofs refused"),
     ),
     Campaign(
+        "older-cometbft",
+        "nodes of CometBFT v0.38 on our ABCI server lose a transaction or come to different states",
+        older_cometbft.run_round,
+        counted=("kills", "abandons", "transactions", "blocks"),
+        tested_by="tests/integration/test_older_cometbft.py",
+    ),
+    Campaign(
         "planted-bugs",
         "the simulation is blind to a kind of bug: one that was planted is not found within 1 000 seeds",
         simulation.find_planted,
@@ -101,6 +120,13 @@ CAMPAIGNS: tuple[Campaign, ...] = (
         "a decoder accepts bytes that are not the one encoding of a value, raises something else, or is slow",
         protocol_decoders.run_round,
         counted=("inputs", "accepted", "refused"),
+    ),
+    Campaign(
+        "relay-determinism",
+        "a relay chain comes to another state with another hash seed, locale, time zone or optimisation level",
+        relay_determinism.run_round,
+        counted=("transactions", "effective", "executions"),
+        tested_by="tests/integration/test_relay_restart_and_determinism.py",
     ),
     Campaign(
         "simulation",

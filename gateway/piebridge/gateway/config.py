@@ -152,6 +152,8 @@ class GatewayConfig:
     """Loopback host and port of the status page; None serves none."""
     reconcile_seconds: float = 30.0
     """Interval of full comparisons with the chains."""
+    look_again_seconds: float = 60.0
+    """How long after a relay chain has taken a free packet or a receipt this gateway looks whether it has arrived."""
     poll_seconds: float = 1.0
     """Longest interval between two looks at a chain; subscriptions make it look earlier."""
     timeout_seconds: float = 10.0

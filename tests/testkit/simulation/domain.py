@@ -32,7 +32,7 @@ from testkit.simulation.endpoints import Node, SimulatedParachainEndpoint, Simul
 from testkit.simulation.faults import Faults
 from testkit.simulation.gateways import GatewayProcess
 from testkit.simulation.hub import Hub
-from testkit.simulation.judge import Finding, broken, expired_too_early, look, unfinished
+from testkit.simulation.judge import Finding, broken, expired_too_early, look
 from testkit.simulation.keys import DOMAIN, GOVERNOR_SECRET, address, private_key
 from testkit.simulation.network import Network
 from testkit.simulation.parachain import START_SECONDS, Execution, SimulatedChain
@@ -279,7 +279,7 @@ class Domain:
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
             verdict, ledgers = look(self.sites, self.relay_ids, self.supply)
-            open_ = unfinished(verdict, ledgers, forgets=self.plan.retention_seconds < DELTA_SECONDS)
+            open_ = verdict.pending
             if not open_ or verdict.violations or self.loop.now >= ends:
                 break
         findings = [*broken(self.sites, verdict, ledgers), *expired_too_early(self.sites, ledgers)]
