@@ -633,6 +633,54 @@ def test_of_what_a_reader_finds_after_a_pause_the_newest_block_alone_is_live() -
     assert forwarder.effects(0) == []
 
 
+YIELDING = ForwarderSettings(
+    limits=tuple((flow, BatchLimits(8, 10_000, 1 << 62, 0.0, batches_max=3, yields=True)) for flow in Flow)
+)
+
+
+def begun(forwarder: PacketForwarder, carried: set[int], now: float) -> list[Authenticate]:
+    """Answer all checks; return the batches that are begun."""
+    batches: list[Authenticate] = []
+    while effects := forwarder.effects(now):
+        for effect in effects:
+            if isinstance(effect, Check):
+                states = [(n, Delivery.DONE if n in carried else Delivery.PENDING) for n in effect.numbers]
+                forwarder.receive(Checked(effect.id, tuple(states)), now)
+            elif isinstance(effect, Authenticate):
+                batches.append(effect)
+    return batches
+
+
+def carry(forwarder: PacketForwarder, batch: Authenticate, carried: set[int], now: float) -> None:
+    forwarder.receive(Authenticated(batch.id, batch.at_least, b""), now)
+    (submit,) = forwarder.effects(now)
+    assert isinstance(submit, Submit)
+    carried.update(number for number, _ in submit.forms)
+    forwarder.receive(Submitted(submit.id), now)
+
+
+def test_a_backlog_gives_way_when_batches_take_longer_and_live_traffic_does_not() -> None:
+    forwarder, carried = PacketForwarder(YIELDING), set[int]()
+    piled_up = tuple(Item(number, number, 10, lane=b"a", sequence=number) for number in range(1, 101))
+    forwarder.receive(ItemsObserved(RELAY_PATH, piled_up), 0)
+    _, first = begun(forwarder, carried, 0)
+    assert first.at_least == 8, "one batch to begin with, beside the youngest"
+    carry(forwarder, first, carried, 0.5)
+    second, third = begun(forwarder, carried, 0.5)
+    carry(forwarder, second, carried, 2.5)
+    assert begun(forwarder, carried, 2.5) == [], "four times as long: the place is not given again"
+    carry(forwarder, third, carried, 3)
+    assert begun(forwarder, carried, 3) == [], "one alone is too slow as well: a pause"
+
+    forwarder.receive(ItemsObserved(RELAY_PATH, (Item(101, 101, 10, lane=b"a", sequence=101),)), 3.5)
+    (live,) = begun(forwarder, carried, 3.5)
+    assert (101, FORM_FULL) in live.forms
+    paused_until = forwarder.next_timeout()
+    assert paused_until is not None
+    assert 4 < paused_until < 6
+    assert len(begun(forwarder, carried, paused_until)) == 1
+
+
 def backlog_behind(number: int, sequences: range, lane: bytes) -> tuple[Item, ...]:
     return tuple(
         Item(number + place, 100, 10, lane=lane, sequence=sequence) for place, sequence in enumerate(sequences, 1)

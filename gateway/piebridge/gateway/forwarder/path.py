@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from heapq import heappop, heappush, nlargest, nsmallest
 from itertools import zip_longest
 
+from piebridge.gateway.forwarder.liveness import Arrival, Arrivals
 from piebridge.gateway.forwarder.model import (
     FORM_FULL,
     FORM_WITHOUT_BODY,
@@ -52,29 +53,7 @@ _EXPRESS_MAX = 3
 _CHECK_DIVISOR = 4
 """Such a share of a check is about the youngest items: they shall not wait for a backlog to be asked about."""
 
-_LIVE_BLOCKS = 3
-"""What one look brings is live where it is of so few blocks. Otherwise the reader was away, and whatever is older than
-the newest block is a backlog."""
-
-_LANES_KEPT_MAX = 10_000
-"""Lanes whose newest sequence is remembered, at most."""
-
 _AUTHENTICATED_FLOWS = (Flow.HUB_TO_RELAY, Flow.RELAY_TO_HUB)
-
-
-@dataclass(slots=True)
-class _Look:
-    """What was told at one moment: the news since the reader's last look at the chain."""
-
-    at: float
-    first_height: int = 0
-    last_height: int = 0
-    newest: dict[bytes, int] = field(default_factory=dict)
-    """Highest sequence of each lane, with what was told before."""
-
-    def is_live(self, height: int) -> bool:
-        """Whether an item of this look and height has come just now, and not while the reader was away."""
-        return height == self.last_height or self.last_height - self.first_height < _LIVE_BLOCKS
 
 
 @dataclass(slots=True)
@@ -84,10 +63,7 @@ class _Known:
     item: Item
     observed_at: float
     eligible_at: float
-    look: _Look
-    """When it was told of."""
-    is_newest: bool
-    """Whether it was younger than all that were told of its lane before; what a backlog brings bit by bit is not."""
+    arrival: Arrival
     state: Delivery | None = None
     """None: unchecked."""
     checked_at: float = 0.0
@@ -160,9 +136,7 @@ class Path:
         self._unchecked: set[int] = set()
         self._pending: set[int] = set()
         self._busy: set[int] = set()
-        self._newest_of_lanes: dict[bytes, int] = {}
-        """Highest sequence of each lane that was told before the last look."""
-        self._look: _Look | None = None
+        self._arrivals = Arrivals()
         self._ready_now: list[_Known] | None = None
         """Pending items by number; None after a change."""
         self._flush: tuple[int, float] | None = None
@@ -182,20 +156,10 @@ class Path:
 
     def observe(self, event: ItemsObserved, now: float) -> None:
         """Take note of items; one that is known already is left alone."""
-        if self._look is None or self._look.at != now:
-            self._newest_of_lanes |= self._look.newest if self._look is not None else {}
-            if len(self._newest_of_lanes) > _LANES_KEPT_MAX:
-                self._newest_of_lanes.clear()
-            self._look = _Look(now)
-        look = self._look
         for item in event.items:
             if item.number in self._items:
                 continue
-            newest = self._newest_of_lanes.get(item.lane, -1)
-            known = _Known(item, now, now + item.eligible_after_seconds, look, is_newest=item.sequence > newest)
-            look.newest[item.lane] = max(item.sequence, look.newest.get(item.lane, newest))
-            look.first_height = min(item.height, look.first_height or item.height)
-            look.last_height = max(item.height, look.last_height)
+            known = _Known(item, now, now + item.eligible_after_seconds, self._arrivals.note(item, now))
             self._items[item.number] = known
             if known.eligible_at > now:
                 self._left_numbers.add(item.number)
@@ -495,7 +459,7 @@ class Path:
             return ()
         lanes: dict[bytes, list[_Known]] = {}
         for known in eligible:
-            if known.is_newest and known.look.is_live(known.item.height) and not known.item.in_order:
+            if known.arrival.is_live and not known.item.in_order:
                 lanes.setdefault(known.item.lane, []).append(known)
         count = max(1, self._items_max // _EXPRESS_DIVISOR)
         youngest = [nlargest(count, lane, key=lambda known: known.item.sequence) for lane in lanes.values()]
