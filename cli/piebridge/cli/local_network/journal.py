@@ -5,6 +5,7 @@ down`` finds what to end.
 """
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -25,12 +26,28 @@ class Journal:
         self.entries: list[ProcessEntry] = []
         """In the order in which they were started."""
 
+    def start(
+        self, name: str, role: str, command: Sequence[str], environment: Mapping[str, str] | None = None
+    ) -> ProcessEntry:
+        """Start a process and remember it: first its command, then its id, so that no kill in between loses it.
+
+        Raises:
+            ConfigurationError: the program cannot be started.
+        """
+        self._write([*self.entries, ProcessEntry(name, role, 0, 0, tuple(command), f"logs/{name}.log")])
+        entry = processes.start(name, role, command, self._directory, environment)
+        self.add(entry)
+        return entry
+
     def add(self, entry: ProcessEntry) -> None:
         """Remember a process for good."""
         self.entries.append(entry)
+        self._write(self.entries)
+
+    def _write(self, entries: Sequence[ProcessEntry]) -> None:
         path = self._directory / FILE_NAME
         temporary = path.with_suffix(".tmp")
-        temporary.write_text(json.dumps([asdict(item) for item in self.entries], indent=2), encoding="utf-8")
+        temporary.write_text(json.dumps([asdict(item) for item in entries], indent=2), encoding="utf-8")
         temporary.replace(path)
 
 
@@ -56,5 +73,10 @@ def started_in(directory: Path) -> list[ProcessEntry]:
 
 
 def running_in(directory: Path) -> list[ProcessEntry]:
-    """Return those of them that still run."""
-    return [entry for entry in started_in(directory) if processes.is_running(entry)]
+    """Return those of them that still run, also under an id that nobody has lived to write down."""
+    started = started_in(directory)
+    running = {entry.name: entry for entry in started if processes.is_running(entry)}
+    for entry in started:
+        if entry.name not in running and (found := processes.find(entry, directory)) is not None:
+            running[entry.name] = found
+    return list(running.values())
