@@ -579,7 +579,8 @@ def test_the_youngest_do_not_wait_behind_a_backlog() -> None:
     forwarder.receive(ItemsObserved(RELAY_PATH, (Item(101, 100, 10, lane=b"b", sequence=7, in_order=True),)), 0)
     answer_check(forwarder, 0)
     express, first, second = forwarder.effects(0)
-    assert [only(forwarder.effects(0)).at_least for _ in range(2)] == [98, 96], "more are filled while it is under way"
+    later = [only(forwarder.effects(0)) for _ in range(2)]
+    assert [effect.at_least for effect in later if isinstance(effect, Authenticate)] == [98, 96], "more while it waits"
     assert forwarder.effects(0) == []
     assert isinstance(express, Authenticate)
     assert isinstance(first, Authenticate)
