@@ -190,6 +190,7 @@ class Governor:
             yield from self._sign(ceremony.number, rounds, self._share_of(state.signer))
         else:
             yield from self._share(ceremony.number, member, rounds)
+
     def _agreed(self, state: CeremonyState, messages: dict[bytes, GovernorMessage]) -> bool:
         """Return whether decisions demand this ceremony and it is run as agreed."""
         ceremony = state.ceremony
