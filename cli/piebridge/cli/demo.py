@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from piebridge.cli import output, processes, progress
+from piebridge.cli import output, progress
 from piebridge.cli.local_network.plan import Engine, ParachainKind, Wishes
 
 if TYPE_CHECKING:
@@ -86,13 +86,13 @@ def _wishes(kind: ParachainKind, engine: Engine, port_base: int | None) -> Wishe
 
 def _leave(directory: Path, *, keep_running: bool, keep_files: bool) -> None:
     """Leave the machine as it was, but for what the user wants to keep or needs to find out what went wrong."""
-    from piebridge.cli.local_network import journal
+    from piebridge.cli.local_network import ending
 
     if keep_running:
         output.complain(f"the network runs on: piebridge network status --dir {directory}", style="none")
         output.complain(f"end it with: piebridge network down --delete --dir {directory}", style="none")
         return
-    processes.stop(journal.running_in(directory))
+    ending.end_all(directory)
     if keep_files:
         output.complain(f"the logs of the failed demo are in {directory / 'logs'}")
     else:

@@ -5,6 +5,7 @@ The schema in ``data/network.schema.json`` is the authority; the classes here mi
 
 import json
 import os
+import shlex
 from dataclasses import asdict, dataclass, field, replace
 from importlib import resources
 from pathlib import Path
@@ -303,8 +304,20 @@ def load(directory: Path) -> NetworkFile:
             "Start one with `piebridge network up`, or name its folder with --dir"
         ) from None
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ConfigurationError(f"{path} cannot be read: {error}") from error
-    return from_document(document, source=str(path))
+        raise ConfigurationError(f"{path} cannot be read: {error}; {_way_out(directory)}") from error
+    try:
+        return from_document(document, source=str(path))
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{error}; {_way_out(directory)}") from error
+
+
+def _way_out(directory: Path) -> str:
+    """Return what to do with a network whose file is damaged."""
+    option = "" if directory == DEFAULT_DIRECTORY else f" --dir {shlex.quote(str(directory))}"
+    return (
+        f"put a copy of it back if there is one. Without, `piebridge network down{option}` still ends what runs, and "
+        f"`piebridge network up --replace{option}` begins anew, without its chains and keys"
+    )
 
 
 def from_document(document: object, source: str) -> NetworkFile:
