@@ -1,10 +1,12 @@
 import re
+import subprocess
+import sys
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
-from piebridge.cli import main, network_file
+from piebridge.cli import entry, main, network_file, processes
 from piebridge.cli.packet import Sender
 from piebridge.cli.view import artifact
 from piebridge.crypto.errors import ConfigurationError
@@ -103,7 +105,7 @@ def test_ctrl_c_has_its_own_exit_code(capsys: pytest.CaptureFixture[str]) -> Non
     def interrupted() -> None:
         raise KeyboardInterrupt
 
-    assert main.run(interrupted) == main.EXIT_INTERRUPTED
+    assert main.run(interrupted) == entry.EXIT_INTERRUPTED
 
 
 def test_a_bug_is_not_swallowed() -> None:
@@ -126,3 +128,40 @@ def test_applications_have_one_name_in_files_commands_and_packets() -> None:
     assert chain["applications"]["items"]["properties"]["name"]["enum"] == names
     assert {sender.value for sender in Sender} <= set(names)
     assert len({artifact(name).name for name in names}) == len(names)
+
+
+@pytest.mark.parametrize("where", ["build", "run"])
+def test_ctrl_c_before_the_command_has_begun_is_no_traceback(
+    where: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*arguments: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(main, where, interrupted)
+    with pytest.raises(SystemExit) as left:
+        entry.main()
+    assert left.value.code == entry.EXIT_INTERRUPTED
+    assert capsys.readouterr().err == "interrupted\n"
+
+
+def test_ctrl_c_that_typer_has_caught_is_told_as_well(capsys: pytest.CaptureFixture[str]) -> None:
+    def leave() -> None:
+        raise SystemExit(entry.EXIT_INTERRUPTED)
+
+    with pytest.raises(SystemExit):
+        main.run(leave)
+    assert capsys.readouterr().err == "interrupted\n"
+
+
+def test_the_version_needs_no_group() -> None:
+    code = (
+        "import sys; sys.argv = ['piebridge', '--version']\n"
+        "from piebridge.cli import entry\n"
+        "try:\n    entry.main()\n"
+        "finally:\n    assert 'piebridge.cli.view' not in sys.modules and 'aiohttp' not in sys.modules\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=processes.own_environment(), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("piebridge")
