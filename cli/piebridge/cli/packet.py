@@ -79,6 +79,16 @@ def send(
         str | None,
         typer.Option("--value", help="record-notary: 0x and at most 64 hexadecimal digits, for example 0x2a."),
     ] = None,
+    gas: Annotated[
+        int | None,
+        typer.Option(
+            "--gas",
+            min=1,
+            max=2**32 - 1,
+            help="erc7786-door: gas that the receiving contract is promised. Default: enough to store the message.",
+            show_default=False,
+        ),
+    ] = None,
     expires_in: Annotated[
         int, typer.Option("--expires-in", min=1, help="record-notary: seconds until the destination refuses it.")
     ] = sending.DEFAULT_EXPIRES_IN_SECONDS,
@@ -102,7 +112,8 @@ def send(
             chain, other = different_chains(view, source, destination)
             if application is Sender.DOOR:
                 receiver = other.message_board if recipient is None else view.address(recipient)
-                call = sending.message_call(chain, other.entry.evm_chain_id, receiver, _payload(payload))
+                message = sending.Message(other.entry.evm_chain_id, receiver, _payload(payload), gas)
+                call = sending.message_call(view, chain, message)
             else:
                 if value is None:
                     raise ConfigurationError("a record needs --value, for example --value 0x2a")
