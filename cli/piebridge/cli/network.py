@@ -133,7 +133,7 @@ def status(directory: DirectoryOption = DEFAULT_DIRECTORY, json: JsonOption = Fa
                 str(item["name"]),
                 str(item["role"]),
                 "running" if item["running"] else "down",
-                str(item["pid"]),
+                str(item["pid"]) if item["running"] else "-",
                 "-" if item["height"] is None else str(item["height"]),
                 str(item["address"]),
             ]
@@ -258,6 +258,12 @@ def register(
     from piebridge.protocol_stack.governor_hub_bodies import Protocols
 
     network = network_file.load(directory)
+    taken = {entry.id: entry.name for chain in network.chains for entry in chain.applications}
+    if application in taken or application < 1:
+        raise ConfigurationError(
+            f"application id {application} cannot be used: "
+            f"{', '.join(f'{number} is the {name}' for number, name in sorted(taken.items()))}; choose a higher one"
+        )
     allowed = Protocols(0)
     for name in protocol or ["none"]:
         if name.upper() not in ("NONE", "FORWARD", "ATP"):

@@ -15,6 +15,11 @@ import jsonschema
 
 from piebridge.crypto.errors import ConfigurationError
 
+
+class UnknownNameError(ConfigurationError):
+    """The network has no chain, account, application or packet of that name."""
+
+
 FILE_NAME = "network.json"
 """Name of the file inside the folder of a network."""
 
@@ -81,7 +86,7 @@ class ChainEntry:
             if application.name == name:
                 return application
         known = ", ".join(application.name for application in self.applications) or "none"
-        raise ConfigurationError(f"{self.name} has no application {name!r}; it has: {known}")
+        raise UnknownNameError(f"{self.name} has no application {name!r}; it has: {known}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,7 +269,7 @@ class NetworkFile:
         for chain in self.chains:
             if name in (chain.name, str(chain.registration)):
                 return chain
-        raise ConfigurationError(f"no chain {name!r}; the network has: {', '.join(c.name for c in self.chains)}")
+        raise UnknownNameError(f"no chain {name!r}; the network has: {', '.join(c.name for c in self.chains)}")
 
     def account(self, name: str) -> AccountEntry:
         """Return a user account by its name or address.
@@ -275,7 +280,7 @@ class NetworkFile:
         for account in self.accounts:
             if name == account.name or name.lower() == account.address.lower():
                 return account
-        raise ConfigurationError(f"no account {name!r}; the network has: {', '.join(a.name for a in self.accounts)}")
+        raise UnknownNameError(f"no account {name!r}; the network has: {', '.join(a.name for a in self.accounts)}")
 
     def with_processes(self, processes: tuple[ProcessEntry, ...]) -> "NetworkFile":
         """Return the same network with other processes."""

@@ -15,6 +15,8 @@ from piebridge.protocol_stack.application.token import TOKEN
 
 DEFAULT_EXPIRES_IN_SECONDS = 3_600
 """How long the destination may execute a packet unless the user says otherwise."""
+EXPIRES_IN_SECONDS_MAX = 100 * 365 * 86_400
+"""Longest life of a packet, a hundred years; times have 40 bits."""
 DEADLINE_MARGIN_SECONDS = 600
 """Time between the expiry and the relay chain's deadline."""
 
