@@ -1,7 +1,8 @@
 """Processes of a local network: started, watched and ended, and never anybody else's.
 
 A process is named by its id *and* its start time as the operating system tells it, so that a reused id is not mistaken
-for ours.
+for ours. Every process that is started here, and whatever it starts itself, carries the folder of its network in an
+environment variable: what still runs is found even where every file about it is lost.
 """
 
 import os
@@ -15,6 +16,8 @@ from pathlib import Path
 from piebridge.cli.network_file import ProcessEntry
 from piebridge.crypto.errors import ConfigurationError
 
+MARK = "PIEBRIDGE_NETWORK_FOLDER"
+"""Environment variable with the real path of the folder of the network that a process belongs to."""
 _STOP_POLL_SECONDS = 0.05
 
 
@@ -47,7 +50,7 @@ def start(
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=directory,
-                env={**os.environ, **(environment or {})},
+                env={**os.environ, **(environment or {}), MARK: os.path.realpath(directory)},
                 start_new_session=True,
             )
         except OSError as error:
@@ -108,6 +111,29 @@ def is_running(process: ProcessEntry) -> bool:
     if child is not None and child.poll() is not None:
         return False
     return process.started_at != 0 and start_time(process.pid) == process.started_at
+
+
+def belonging_to(directory: Path) -> list[ProcessEntry]:
+    """Return every running process of the network in a folder, by the mark that it carries and not by any file.
+
+    A process of another user is never found. The names are those of the programs, the log files are unknown.
+    """
+    wanted = f"{MARK}={os.path.realpath(directory)}".encode()
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        try:
+            if wanted not in (entry / "environ").read_bytes().split(b"\0"):
+                continue
+            words = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")[:-1]
+        except OSError:  # it has ended in the meantime, or is somebody else's
+            continue
+        began = start_time(int(entry.name))
+        if began is not None:
+            name = f"process {entry.name} ({' '.join(Path(word).name for word in words[:5])})"
+            found.append(ProcessEntry(name, "unknown", int(entry.name), began, tuple(words), ""))
+    return sorted(found, key=lambda item: (item.started_at, item.pid))
 
 
 def exit_status(process: ProcessEntry) -> int | None:

@@ -70,6 +70,8 @@ class Gateway:
         """
         self._config = config
         self.counters = Counters()
+        self.unreachable_at_start: tuple[str, ...] = ()
+        """Names of the chains that did not answer when it started; it takes them up once they do."""
         self._surroundings = surroundings or Surroundings()
         self._monotonic = self._surroundings.monotonic
         self._database = self._surroundings.database(config)
@@ -346,13 +348,16 @@ class Gateway:
 
     async def _check_chains(self) -> None:
         """A node of another chain ends the program; one that is down does not."""
-        checks = [hub.endpoint.check for hub in self.connections.hubs.values()]
-        checks += [relay.endpoint.check for relay in self.connections.relays.values()]
-        for check in checks:
+        checks = [(hub.endpoint.name, hub.endpoint.check) for hub in self.connections.hubs.values()]
+        checks += [(relay.endpoint.name, relay.endpoint.check) for relay in self.connections.relays.values()]
+        unreachable = []
+        for name, check in checks:
             try:
                 await check()
             except TransientChainError as error:
                 _LOG.warning("not reachable yet: %s", error)
+                unreachable.append(name)
+        self.unreachable_at_start = tuple(unreachable)
 
     def _make_queue(self) -> EffectQueue:
         sending = Sending(self._send, self.counters)

@@ -28,7 +28,7 @@ def check(text: str) -> None:
 
 
 def test_a_reason_in_a_table_commands_nothing(shown: io.StringIO) -> None:
-    reason = _revert_reason(bytes.fromhex("08c379a0") + encode(["string"], [COMMANDS]))
+    reason = _revert_reason(bytes.fromhex("08c379a0") + encode(["string"], [COMMANDS]), 200_000)
     output.print_table(None, ("what", ""), [["executed", reason]])
     check(shown.getvalue())
 

@@ -110,7 +110,8 @@ class _Start:
         network = network.with_processes(tuple(self.journal.entries))
         network_file.save(network, self._directory)
         notaries = f" and {len(plan.notaries)} notaries" if plan.notaries else ""
-        self._progress.done(f"{len(plan.gateways)} gateways{notaries} carry packets")
+        gateways = "1 gateway" if len(plan.gateways) == 1 else f"{len(plan.gateways)} gateways"
+        self._progress.done(f"{gateways}{notaries} carry packets")
         return network
 
     # Parachains
