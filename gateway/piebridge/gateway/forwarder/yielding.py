@@ -9,7 +9,7 @@ much of it there is less work under way, and when one batch alone makes it there
 _STRETCHED = 1.5
 """A batch that takes this much longer than the shortest one shows that there is too much under way."""
 _PAUSE_SECONDS_MAX = 5.0
-_DRIFT = 0.02
+_DRIFT = 0.005
 """The shortest time is forgotten slowly, by this share of what a batch takes beyond it."""
 
 
