@@ -50,7 +50,7 @@ contract DomainLifeTest is ManagementFixture {
         bytes memory data = abi.encodeCall(IDomainRequests.draw, (request, candidates));
         for (uint256 i = 0; i < 3; i++) {
             assertRefused(address(1), address(registry), data, IDomainEvents.TooEarly.selector, "too early");
-            vm.roll(block.number + 1);
+            mine(1);
         }
         assertRefused(
             address(1),
@@ -80,7 +80,7 @@ contract DomainLifeTest is ManagementFixture {
             vm.load(address(registry), keccak256(abi.encode(uint256(2), uint256(1)))), keccak256("genesis"), "base 1"
         );
         uint256 word = uint256(vm.load(address(registry), keccak256(abi.encode(id, uint256(2)))));
-        assertEq(word, 6 | (1 << 8) | (1 << 16) | (uint256(block.timestamp + 7 days) << 48), "base 2");
+        assertEq(word, 6 | (1 << 8) | (1 << 16) | (uint256(time + 7 days) << 48), "base 2");
         assertReason(tryGovern(registry, 2, 2, request), bytes4(keccak256("MalformedBody()")), "the domain of another");
         govern(registry, 1, 2, request);
         assertEq(stateOf(id), 7, "done");
@@ -123,7 +123,7 @@ contract DomainLifeTest is ManagementFixture {
         }
         bytes memory expected = bytes.concat(
             abi.encodePacked(uint8(1), uint8(1), uint8(0), uint64(block.chainid), address(registry), id),
-            abi.encodePacked(uint32(1), uint32(1), uint64(block.timestamp), groupKey(GOVERNOR_SECRET), uint32(1)),
+            abi.encodePacked(uint32(1), uint32(1), uint64(time), groupKey(GOVERNOR_SECRET), uint32(1)),
             parameters(1, SEATS, THRESHOLD),
             abi.encodePacked(uint16(body.length), body),
             abi.encodePacked(uint8(1), uint32(1), uint32(1), THRESHOLD, SEATS, seats),
@@ -328,9 +328,9 @@ contract DomainLifeTest is ManagementFixture {
         uint32 domain = formDomain(2, 1);
         assertEq(domain, 1, "domain");
         uint64[] memory nodes = _nodes(1);
-        vm.warp(block.timestamp + PERIOD - 1);
+        pass(PERIOD - 1);
         _report(nodes[0], 1, 0x7, IDomainEvents.WrongPeriod.selector, "too early");
-        vm.warp(block.timestamp + 1);
+        pass(1);
         _report(nodes[0], 2, 0x7, IDomainEvents.WrongPeriod.selector, "another period");
         _report(nodes[0], 1, 0x10, IDomainEvents.WrongReport.selector, "a seat that is none");
         bytes memory data = abi.encodeCall(registry.reportUptime, (1, 1, 99, 0x7));
@@ -365,9 +365,9 @@ contract DomainLifeTest is ManagementFixture {
             if (reached == 5) confirmAll(request, 1, 2);
             assertEq(stateOf(id), reached, "state");
             bytes memory data = abi.encodeCall(IDomainRequests.expire, (id));
-            vm.warp(block.timestamp + 7 days);
+            pass(7 days);
             assertRefused(address(1), address(registry), data, IDomainEvents.NotExpired.selector, "in time");
-            vm.warp(block.timestamp + 1);
+            pass(1);
             assertRefused(address(1), address(registry), data, 0, "expired");
             assertEq(stateOf(id), 9, "expired");
             assertRefused(address(1), address(registry), data, IDomainEvents.WrongRequestState.selector, "again");
@@ -433,9 +433,9 @@ contract DomainLifeTest is ManagementFixture {
         uint64[] memory nodes = _nodes(1);
         vm.prank(market.nodeOf(nodes[0]).agent);
         registry.reportGenesis(id, 1, nodes[0], keccak256("genesis"));
-        vm.warp(block.timestamp + 7 days - 3600);
+        pass(7 days - 3600);
         _beatNodes(nodes);
-        vm.warp(block.timestamp + 3601);
+        pass(3601);
         uint256 before = reputationOf(nodes[0]);
         registry.expire(id);
         assertTrue(reputationOf(nodes[0]) == before && reputationOf(nodes[1]) == before / 2, "who has not reported");
@@ -452,7 +452,7 @@ contract DomainLifeTest is ManagementFixture {
     function testADrawThatCameLateUsesALaterBlock() public {
         bytes memory request = formRequest(2, 1);
         fileAndCosign(request, 1, 2);
-        uint256 closed = block.number;
+        uint256 closed = height;
         bytes memory candidates = closeRequest(request);
         uint256[4] memory after_ = [uint256(3), 258, 259, 2000];
         uint256[4] memory seedBlocks = [closed + 2, closed + 2, closed + 258, closed + 2 + 7 * 256];

@@ -36,14 +36,18 @@ abstract contract ManagementFixture is FrostSigner {
     uint256 internal governorSecret = GOVERNOR_SECRET;
     mapping(address target => mapping(uint32 domain => uint64)) internal counters;
     uint64 private _salt;
+    uint256 private _worlds;
+    /// Time and height of the chain. Tests read them here: the optimiser takes what the EVM says of them for constant within a call.
+    uint256 internal time = 1_800_000_000;
+    uint256 internal height = 1000;
 
     function setUpManagement(bool dev) internal {
-        vm.warp(1_800_000_000);
-        vm.roll(1000);
+        vm.warp(time);
+        vm.roll(height);
         bytes memory set = governorSet(3, GOVERNORS);
         board = new GovernorBoard(keccak256(bytes.concat(keccak256("PIEBRIDGE/GOVERNOR_SET/v1"), set)), dev);
         // Market, rules, desk, then the registry: this account makes it with its third nonce from now.
-        address registryAddress = createAddress(address(this), 5);
+        address registryAddress = createAddress(address(this), uint8(5 + 6 * _worlds++));
         market = new NodeMarket(board, registryAddress, BOND, DELAY);
         rules = new DomainRules(board, market);
         desk = address(new DomainDesk(market, PERIOD));
@@ -55,6 +59,16 @@ abstract contract ManagementFixture is FrostSigner {
     /// @dev Address of what an account creates with a nonce below 128 (RLP).
     function createAddress(address account, uint8 nonce) internal pure returns (address) {
         return address(uint160(uint256(keccak256(abi.encodePacked(hex"d694", account, nonce)))));
+    }
+
+    function pass(uint256 seconds_) internal {
+        time += seconds_;
+        vm.warp(time);
+    }
+
+    function mine(uint256 blocks) internal {
+        height += blocks;
+        vm.roll(height);
     }
 
     // ------------------------------------------------------------------------------------------------------------ governors
@@ -211,8 +225,8 @@ abstract contract ManagementFixture is FrostSigner {
             keys,
             agentAccount(key),
             capacity,
-            uint64(block.timestamp - 10),
-            uint64(block.timestamp + 365 days),
+            uint64(time - 10),
+            uint64(time + 365 days),
             uint8(peer.length),
             peer,
             uint8(endpoint.length),
@@ -330,7 +344,7 @@ abstract contract ManagementFixture is FrostSigner {
     function requestOf(uint8 kind, uint32 domain, bytes memory body) internal returns (bytes memory) {
         uint32 decisions;
         if (domain != 0) (, decisions,,,,,) = registry.domainOf(domain);
-        return abi.encodePacked(uint8(1), kind, domain, decisions, uint64(block.timestamp + 7 days), ++_salt, body);
+        return abi.encodePacked(uint8(1), kind, domain, decisions, uint64(time + 7 days), ++_salt, body);
     }
 
     function formRequest(uint32 members, uint8 relays) internal returns (bytes memory) {
@@ -411,7 +425,7 @@ abstract contract ManagementFixture is FrostSigner {
     /// @dev Closes, waits for the seed and draws; the record of the decision, empty if the draw has failed.
     function closeAndDraw(bytes memory request) internal returns (bytes memory record) {
         bytes memory candidates = closeRequest(request);
-        vm.roll(block.number + 3);
+        mine(3);
         vm.recordLogs();
         registry.draw(request, candidates);
         return recordOf(vm.getRecordedLogs());

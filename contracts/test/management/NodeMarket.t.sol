@@ -57,7 +57,7 @@ contract NodeMarketTest is ManagementFixture {
         assertRefused(operator, address(market), abi.encodeCall(market.claimWithdrawal, ()), wrong, "unrequested");
         assertRefused(operator, address(market), abi.encodeCall(market.postBond, ()), wrong, "empty bond");
         assertRefused(operator, address(market), abi.encodeCall(market.requestWithdrawal, (2 * BOND)), 0, "the rest");
-        vm.warp(block.timestamp + DELAY - 1);
+        pass(DELAY - 1);
         assertRefused(
             operator,
             address(market),
@@ -65,7 +65,7 @@ contract NodeMarketTest is ManagementFixture {
             INodeMarket.NotYetClaimable.selector,
             "early"
         );
-        vm.warp(block.timestamp + 1);
+        pass(1);
         uint256 before = operator.balance;
         assertRefused(operator, address(market), abi.encodeCall(market.claimWithdrawal, ()), 0, "in time");
         assertEq(operator.balance - before, 2 * BOND, "paid");
@@ -282,17 +282,17 @@ contract NodeMarketTest is ManagementFixture {
 
     function testAbsenceDecays() public {
         addNodes(1, 1);
-        vm.warp(block.timestamp + 604_799);
+        pass(604_799);
         assertEq(reputationOf(1), 1000, "a week is not over");
-        vm.warp(block.timestamp + 1);
+        pass(1);
         assertEq(reputationOf(1), 500, "a week");
-        vm.warp(block.timestamp + 604_800);
+        pass(604_800);
         assertEq(reputationOf(1), 250, "two weeks");
         vm.prank(agentAccount(1));
         market.heartbeat(1);
-        vm.warp(block.timestamp + 604_799);
+        pass(604_799);
         assertEq(reputationOf(1), 250, "seen again");
-        vm.warp(block.timestamp + 400 weeks);
+        pass(400 weeks);
         assertEq(reputationOf(1), 0, "gone");
         assertEq(_candidates(1).length, 0, "no candidate");
     }
@@ -324,7 +324,7 @@ contract NodeMarketTest is ManagementFixture {
         assertEq(
             list, bytes.concat(abi.encodePacked(uint64(2), uint32(1), uint64(400 * 1000)), last), "after probation"
         );
-        vm.warp(block.timestamp + 364 days + 1 days);
+        pass(364 days + 1 days);
         assertEq(_candidates(100).length, 0, "outside of their time");
     }
 
@@ -473,7 +473,7 @@ contract NodeMarketTest is ManagementFixture {
             } else if (what == 7) {
                 tryGovern(market, 0, 5, abi.encodePacked(STRANGER, amount));
             } else {
-                vm.warp(block.timestamp + amount % 3 days);
+                pass(amount % 3 days);
             }
             _checkAccounts();
         }
