@@ -1,5 +1,6 @@
 """The management chain's contracts on a node that runs and is spoken to over JSON-RPC."""
 
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -54,9 +55,12 @@ class _RpcDecider:
                 time.sleep(0.02)
         self._clock.look()
 
-    def _ask(self, method: str, params: list[str]) -> dict[str, str] | None:
+    def _ask(self, method: str, params: list[object]) -> dict[str, str] | None:
         call = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
-        answer = requests.post(self._running.eth_address, json=call, timeout=WAIT_SECONDS).json()
+        headers = {"Content-Type": "application/json"}
+        answer = requests.post(
+            self._running.eth_address, data=json.dumps(call), headers=headers, timeout=WAIT_SECONDS
+        ).json()
         assert "error" not in answer, answer
         result: dict[str, str] | None = answer["result"]
         return result
