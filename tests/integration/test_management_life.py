@@ -2,7 +2,6 @@
 
 import pytest
 
-from piebridge.crypto.hash import keccak256
 from piebridge.protocol_stack.management.decision import Decision
 from piebridge.protocol_stack.management.draw import (
     DrawRules,
@@ -16,7 +15,6 @@ from piebridge.protocol_stack.management.genesis import genesis_document
 from piebridge.protocol_stack.management.request_bodies import Dissolve, Replace, ScaleUp
 from piebridge.protocol_stack.relay_genesis import genesis_hash
 from testkit.management_world import ManagementWorld, Node
-from testkit.world.keys import address_of
 
 PARTIES = {"representative 1": 1, "representative 2": 2}
 
@@ -118,12 +116,3 @@ def _replace(world: ManagementWorld, nodes: list[Node], formed: Decision) -> Non
     world.govern("registry", 1, 2, request.encode())
     assert world.read("market", "stateOf", out.node)[0] == 5
 
-
-def test_a_request_counts_at_its_own_registry_only(world: ManagementWorld) -> None:
-    other = ManagementWorld.__new__(ManagementWorld)
-    other.__dict__ |= world.__dict__
-    form = world.form((1, 2))
-    elsewhere = form.request_id(world.place("market"))
-    assert elsewhere != world.identifier(form)
-    assert keccak256(form.encode()) != world.identifier(form)
-    assert address_of("representative 1").hex() in world.read("registry", "registrationOf", 1)[0]

@@ -9,7 +9,8 @@ from piebridge.contracts.loader import Artifact, load
 from piebridge.crypto.hash import keccak256, tag
 from piebridge.crypto.signature import public_key_of
 from piebridge.evm_chain.block import Outcome
-from piebridge.evm_chain.execution.messages import CallRequest
+from piebridge.evm_chain.execution.messages import AccountOverride, CallRequest
+from piebridge.evm_chain.execution.simulation import Simulation
 from piebridge.protocol_stack.checkpoint import CometBftCheckpoint
 from piebridge.protocol_stack.codec import ZERO_HASH, u8, u16, u32, u64
 from piebridge.protocol_stack.endorsement import EndorsementMethod
@@ -142,10 +143,21 @@ class ManagementWorld:
 
     def refusal(self, sender: bytes, contract: str, data: bytes, value: int = 0) -> str | None:
         """Call as somebody without a trace; the error, None where the call is taken."""
-        result = self.chain.simulation().run(_request(sender, self.addresses[contract], data, value))
+        result = self._simulation(sender).run(CallRequest(sender, self.addresses[contract], 20_000_000, value, data))
         if result.succeeded:
             return None
         return self.artifact(contract).decode_error(result.output) or f"no error of the contract: {result.error}"
+
+    def _simulation(self, rich: bytes) -> Simulation:
+        """Return the state in which the next block would begin, but for one account that can pay whatever it likes."""
+        head, app = self.chain.app.database.head, self.chain.app
+        assert head is not None
+        environment = app.executor.next_environment(
+            head.header, self.clock.now_seconds + 1, bytes(32), address_of("proposer")
+        )
+        ancestors = app.database.ancestor_hashes(head.header.number)
+        overrides = {rich: AccountOverride(balance=10**24)}
+        return app.executor.simulation(head.header.state_root, environment, ancestors, overrides)
 
     def event(self, outcome: Outcome, contract: str, name: str) -> dict[str, Any]:
         """Arguments of the one event of this name."""
@@ -338,6 +350,3 @@ def chain_of(registration: int) -> RegisterChain:
 def _argument(value: object) -> object:
     return to_checksum_address(value) if isinstance(value, bytes) and len(value) == 20 else value
 
-
-def _request(sender: bytes, to: bytes, data: bytes, value: int) -> CallRequest:
-    return CallRequest(sender, to, 20_000_000, value, data)
