@@ -13,7 +13,7 @@ from piebridge.crypto.errors import PermanentChainError, ProtocolError
 from piebridge.crypto.hash import keccak256
 from piebridge.crypto.threshold.verification import verify
 from piebridge.management_chain.governor.board_view import BoardView
-from piebridge.management_chain.governor.ceremony import CeremonyKind, Epochs, GovernorSet, Place
+from piebridge.management_chain.governor.ceremony import CeremonyKind, Epochs, GovernorSet
 from piebridge.management_chain.governor.decisions import DecidedMessage, WantedSharing
 from piebridge.management_chain.governor.effects import (
     BoardEffect,
@@ -39,6 +39,7 @@ from piebridge.management_chain.governor.posts import PAYLOAD_MAX
 from piebridge.management_chain.governor.secrets import Secrets
 from piebridge.protocol_stack.governor_hub_bodies import NoOp
 from piebridge.protocol_stack.governor_messages import GovernorMessage, TargetKind
+from piebridge.protocol_stack.management.tags import Place
 
 PLACE = Place(1_337, b"\xb0" * 20)
 SETTINGS = GovernorSettings(round_blocks=6, turn_blocks=2, retry_blocks=2)

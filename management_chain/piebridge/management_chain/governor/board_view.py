@@ -4,14 +4,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from piebridge.crypto.errors import VerificationError
-from piebridge.management_chain.governor.ceremony import (
-    ROUND_BLOCKS_MAX,
-    Ceremony,
-    CeremonyKind,
-    Epochs,
-    GovernorSet,
-    Place,
-)
+from piebridge.management_chain.governor.ceremony import ROUND_BLOCKS_MAX, Ceremony, CeremonyKind, Epochs, GovernorSet
 from piebridge.management_chain.governor.events import (
     BoardEvent,
     CeremonyOpened,
@@ -22,6 +15,7 @@ from piebridge.management_chain.governor.events import (
 )
 from piebridge.management_chain.governor.sharing_rounds import Outcome, SharingRounds, SharingStep
 from piebridge.management_chain.governor.signing_rounds import SigningRounds, SigningStep
+from piebridge.protocol_stack.management.tags import Place
 
 Rounds: TypeAlias = SigningRounds | SharingRounds
 

@@ -4,30 +4,27 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from piebridge.crypto.hash import tag
 from piebridge.crypto.threshold.verification import verify
 from piebridge.management_chain.governor.board_view import BoardView
-from piebridge.management_chain.governor.ceremony import BOARD_TARGET, Place
 from piebridge.protocol_stack.codec import address, bytes16, one_of, u8, u32, u64
 from piebridge.protocol_stack.errors import ErrorCode, FormatError
 from piebridge.protocol_stack.governor_messages import VERSION
+from piebridge.protocol_stack.management.digests import governor_management_digest
+from piebridge.protocol_stack.management.tags import ManagementContract, Place
 from piebridge.protocol_stack.signers import check_threshold_signature
-from piebridge.protocol_stack.signing import signed_digest
 
-TAG_GOVERNOR_MANAGEMENT: Final = tag("GOVERNOR_MANAGEMENT")
 TARGET_KIND: Final = 3
 """Target kind of these messages in the container that all governor messages share."""
 ROTATE: Final = 13
 RESHARED: Final = 14
 
-_MARKET, _REGISTRY, _DIRECTORY = 2, 3, 4
 _NO_OP: Final = 1
 _EXECUTED: Final = 2
 _LENGTHS: Final = {
-    BOARD_TARGET: {ROTATE: 106, RESHARED: 8},
-    _MARKET: {2: 20, 3: 58, 4: 5, 5: 36, 6: 6},
-    _REGISTRY: {3: 32, 4: 5, 5: 12, 6: 24},
-    _DIRECTORY: {2: 24, 3: 5},
+    ManagementContract.BOARD: {ROTATE: 106, RESHARED: 8},
+    ManagementContract.MARKET: {2: 20, 3: 58, 4: 5, 5: 36, 6: 6},
+    ManagementContract.REGISTRY: {3: 32, 4: 5, 5: 12, 6: 24},
+    ManagementContract.DIRECTORY: {2: 24, 3: 5},
 }
 """Length of the body by contract and kind, bytes."""
 
@@ -38,8 +35,8 @@ class ManagementMessage:
 
     place: Place
     """The contract."""
-    target: int
-    """Its number, 1 to 4."""
+    target: ManagementContract
+    """Its number."""
     domain: int
     """Domain concerned, or 0."""
     key_epoch: int
@@ -56,8 +53,9 @@ class ManagementMessage:
     @property
     def digest(self) -> bytes:
         """What the governor signs, 32 bytes."""
-        body = self.place.encode() + u64(self.counter) + self.body
-        return signed_digest(TAG_GOVERNOR_MANAGEMENT, self.domain, self.target, self.key_epoch, self.kind, body)
+        return governor_management_digest(
+            self.place, self.target, self.domain, self.key_epoch, self.kind, self.counter, self.body
+        )
 
     def decode_body(self) -> None:
         """Check that the contract knows the kind and that the body has its length.
@@ -65,14 +63,11 @@ class ManagementMessage:
         Raises:
             FormatError: it does not.
         """
-        kinds = _LENGTHS.get(self.target)
-        if kinds is None:
-            raise FormatError(ErrorCode.GOVERNOR_TARGET_KIND, "no such contract", actual=self.target)
-        if (self.target, self.kind) == (_REGISTRY, _EXECUTED):
+        if (self.target, self.kind) == (ManagementContract.REGISTRY, _EXECUTED):
             if not self.body:
                 raise FormatError(ErrorCode.GOVERNOR_BODY, "EXECUTED names its request")
             return
-        lengths = kinds | {_NO_OP: 0}
+        lengths = _LENGTHS[self.target] | {_NO_OP: 0}
         one_of(self.kind, tuple(lengths), "kind of a message to a management contract", ErrorCode.KIND)
         one_of(len(self.body), (lengths[self.kind],), "length of a body", ErrorCode.GOVERNOR_BODY)
 
@@ -102,7 +97,7 @@ class ManagementMessage:
             + u32(self.target)
             + u32(self.key_epoch)
             + u8(self.kind)
-            + address(self.place.board)
+            + address(self.place.contract)
             + u64(self.counter)
             + bytes16(self.body)
             + check_threshold_signature(self.signature)
@@ -118,9 +113,9 @@ def rotate_board(view: BoardView, ceremony: int, counter: int) -> ManagementMess
         counter: last counter of (board, domain 0) + 1.
     """
     body = u64(ceremony) + view.made[ceremony].key.public_key + view.registration_signature(ceremony)
-    return ManagementMessage(view.place, BOARD_TARGET, 0, view.key_epoch, ROTATE, counter, body)
+    return ManagementMessage(view.place, ManagementContract.BOARD, 0, view.key_epoch, ROTATE, counter, body)
 
 
 def reshared(view: BoardView, ceremony: int, counter: int) -> ManagementMessage:
     """Return the unsigned message by which the members of a resharing become the current set. Arguments as above."""
-    return ManagementMessage(view.place, BOARD_TARGET, 0, view.key_epoch, RESHARED, counter, u64(ceremony))
+    return ManagementMessage(view.place, ManagementContract.BOARD, 0, view.key_epoch, RESHARED, counter, u64(ceremony))
