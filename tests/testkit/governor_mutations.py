@@ -2,8 +2,10 @@
 
 import random
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 
+from piebridge.crypto.errors import PermanentChainError
 from piebridge.crypto.signature import GROUP_ORDER
 from piebridge.crypto.threshold.ciphersuite import base_times, encode_element, encode_scalar
 from piebridge.crypto.threshold.sharing import Complaint, ParticipantSecrets
@@ -86,14 +88,27 @@ class MutatedRun:
             self._run_until(lambda: world.is_signed(wanted))
             return
         grown = GovernorSet(world.founders.threshold, (*world.founders.accounts, account(len(world.seats))))
-        world.decide(self.ceremony, grown if self.ceremony is CeremonyKind.RESHARING else None)
         shares = world.any_view().shares
         assert shares is not None
         before = shares.epochs
-        self._run_until(lambda: (world.any_view().shares or shares).epochs != before)
+        if self.ceremony is CeremonyKind.RESHARING:
+            world.decide(self.ceremony, grown)
+            self._run_until(lambda: self._adopt() or (world.any_view().shares or shares).epochs != before)
+        else:
+            world.decide(self.ceremony)
+            self._run_until(lambda: (world.any_view().shares or shares).epochs != before)
         made = world.any_view().shares
         assert made is not None
         assert made.key.public_key == shares.key.public_key, f"{self}: another key"
+
+    def _adopt(self) -> bool:
+        """Let the board adopt a resharing as soon as enough members have confirmed it."""
+        for number, made in self.world.any_view().made.items():
+            with suppress(PermanentChainError):
+                self.world.board.adopt(number, made.key.public_key)
+                self.world.block()
+                return True
+        return False
 
     def _run_until(self, condition: Callable[[], bool]) -> None:
         for _ in range(300):

@@ -13,8 +13,8 @@ from piebridge.crypto.errors import PermanentChainError, ProtocolError
 from piebridge.crypto.hash import keccak256
 from piebridge.crypto.threshold.verification import verify
 from piebridge.management_chain.governor.board_view import BoardView
-from piebridge.management_chain.governor.ceremony import CeremonyKind, Epochs, GovernorSet, Place
-from piebridge.management_chain.governor.decisions import WantedSharing
+from piebridge.management_chain.governor.ceremony import CeremonyKind, Epochs, GovernorSet
+from piebridge.management_chain.governor.decisions import DecidedMessage, WantedSharing
 from piebridge.management_chain.governor.effects import (
     BoardEffect,
     ConfirmKey,
@@ -31,6 +31,7 @@ from piebridge.management_chain.governor.events import (
     CeremonyOpened,
     KeyRegistered,
     Posted,
+    SetAdopted,
     SetDeclared,
 )
 from piebridge.management_chain.governor.governor import Governor, GovernorSettings
@@ -38,6 +39,7 @@ from piebridge.management_chain.governor.posts import PAYLOAD_MAX
 from piebridge.management_chain.governor.secrets import Secrets
 from piebridge.protocol_stack.governor_hub_bodies import NoOp
 from piebridge.protocol_stack.governor_messages import GovernorMessage, TargetKind
+from piebridge.protocol_stack.management.tags import Place
 
 PLACE = Place(1_337, b"\xb0" * 20)
 SETTINGS = GovernorSettings(round_blocks=6, turn_blocks=2, retry_blocks=2)
@@ -57,11 +59,11 @@ def message(counter: int, key_epoch: int = 1) -> GovernorMessage:
 class Decisions:
     """What is decided; tests change it, and all governors that share it see it at once."""
 
-    due: list[GovernorMessage] = field(default_factory=list)
+    due: list[DecidedMessage] = field(default_factory=list)
     wanted: list[WantedSharing] = field(default_factory=list)
     retired: set[int] = field(default_factory=set)
 
-    def messages(self) -> list[GovernorMessage]:
+    def messages(self) -> list[DecidedMessage]:
         return self.due
 
     def sharings(self) -> list[WantedSharing]:
@@ -110,6 +112,16 @@ class BoardModel:
         """Register the next key, as the message ROTATE of the old one does."""
         self._register(ceremony, group_key, signature, self.key_epoch + 1)
 
+    def adopt(self, ceremony: int, group_key: bytes) -> None:
+        """Make the members of a resharing the current set, as the message RESHARED does."""
+        self._require_confirmed(ceremony, group_key)
+        self._emit(SetAdopted(ceremony, self.key_epoch))
+
+    def _require_confirmed(self, ceremony: int, group_key: bytes) -> None:
+        governors, _ = self._ceremony(ceremony)
+        confirmed = len(self._confirmed.get((ceremony, group_key), ()))
+        self._require(confirmed * 3 > 2 * len(governors.accounts), "TooFewConfirmations")
+
     def _open(self, effect: Open) -> None:
         self._require(effect.governors.hash in self._sets, "SetUnknown")
         self._require(1 <= effect.rounds <= 8 and 1 <= effect.round_blocks <= 7_200, "MalformedCeremony")
@@ -138,10 +150,8 @@ class BoardModel:
         self._emit(Posted(effect.ceremony, effect.round, effect.kind, member, effect.payload, self.height + 1))
 
     def _register(self, ceremony: int, group_key: bytes, signature: bytes, epoch: int) -> None:
-        governors, _ = self._ceremony(ceremony)
         self._require(epoch == self.key_epoch + 1, "KeyRegisteredBefore")
-        confirmed = len(self._confirmed.get((ceremony, group_key), ()))
-        self._require(confirmed * 3 > 2 * len(governors.accounts), "TooFewConfirmations")
+        self._require_confirmed(ceremony, group_key)
         view = BoardView(self.place)
         for _, event in self.events:
             view.apply(event)
@@ -180,7 +190,7 @@ class Seat:
         self.number = number
         self.disk = Secrets()
         self.governor: Governor | None = None
-        self.delivered: list[GovernorMessage] = []
+        self.delivered: list[DecidedMessage] = []
         self.shown: list[Publish] = []
         """What it has sent, also what was lost or refused."""
         self.watch: Callable[[Effect], None] = lambda effect: None
@@ -348,6 +358,21 @@ class World:
         """Decide messages and wait until all are signed; return the blocks that it took."""
         self.decisions.due.extend(messages)
         return self.run(lambda: self.is_signed(*messages), blocks=blocks)
+
+    def reshare(self, governors: GovernorSet) -> None:
+        """Decide a resharing, wait for it, let its members confirm, and have the board adopt it."""
+        self.decide(CeremonyKind.RESHARING, governors)
+        self.run(lambda: bool(self.any_view().made))
+        [(number, made)] = self.any_view().made.items()
+        self.run(lambda: self._is_adopted(number, made.key.public_key))
+
+    def _is_adopted(self, ceremony: int, group_key: bytes) -> bool:
+        try:
+            self.board.adopt(ceremony, group_key)
+        except PermanentChainError:
+            return False
+        self.block()
+        return True
 
     def is_signed(self, *messages: GovernorMessage) -> bool:
         return all(each.digest in self.any_view().signatures for each in messages)

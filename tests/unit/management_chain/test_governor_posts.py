@@ -9,13 +9,7 @@ import pytest
 
 from piebridge.crypto.hash import keccak256
 from piebridge.crypto.threshold.sharing import Complaint, Dealing
-from piebridge.management_chain.governor.ceremony import (
-    Ceremony,
-    CeremonyKind,
-    Epochs,
-    GovernorSet,
-    Place,
-)
+from piebridge.management_chain.governor.ceremony import Ceremony, CeremonyKind, Epochs, GovernorSet
 from piebridge.management_chain.governor.posts import (
     PAYLOAD_MAX,
     Commit,
@@ -29,6 +23,7 @@ from piebridge.management_chain.governor.posts import (
     encode_share,
 )
 from piebridge.protocol_stack.errors import FormatError
+from piebridge.protocol_stack.management.tags import Place
 from testkit.governors import account
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "protocol" / "governors.md").read_text()
@@ -181,5 +176,5 @@ def test_row_36_context_is_another_wherever_a_field_is() -> None:
         replace(CEREMONY, round_blocks=31),
     ]
     contexts = {each.context(PLACE) for each in (CEREMONY, *others)}
-    contexts |= {CEREMONY.context(Place(1_338, PLACE.board)), CEREMONY.context(Place(1_337, b"\xb1" * 20))}
+    contexts |= {CEREMONY.context(Place(1_338, PLACE.contract)), CEREMONY.context(Place(1_337, b"\xb1" * 20))}
     assert len(contexts) == len(others) + 3

@@ -24,7 +24,7 @@ from piebridge.management_chain.governor.store import GovernorStore
 from testkit.governors import PLACE, BoardModel, Decisions, account, message
 
 if TYPE_CHECKING:
-    from piebridge.protocol_stack.governor_messages import GovernorMessage
+    from piebridge.management_chain.governor.decisions import DecidedMessage
 
 FOUNDERS = GovernorSet(3, tuple(map(account, range(1, 5))))
 PASSPHRASE = "the passphrase of a test"
@@ -57,7 +57,7 @@ class Network:
     def __init__(self, folder: Path, *, fails: bool = False) -> None:
         self.folder, self.model, self.decisions = folder, BoardModel(), Decisions()
         self.fails = fails
-        self.delivered: list[GovernorMessage] = []
+        self.delivered: list[DecidedMessage] = []
         self.services: dict[int, GovernorService] = {}
         self._stores: dict[int, GovernorStore] = {}
         for number in range(1, 5):

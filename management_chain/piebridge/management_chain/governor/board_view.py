@@ -4,23 +4,18 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from piebridge.crypto.errors import VerificationError
-from piebridge.management_chain.governor.ceremony import (
-    ROUND_BLOCKS_MAX,
-    Ceremony,
-    CeremonyKind,
-    Epochs,
-    GovernorSet,
-    Place,
-)
+from piebridge.management_chain.governor.ceremony import ROUND_BLOCKS_MAX, Ceremony, CeremonyKind, Epochs, GovernorSet
 from piebridge.management_chain.governor.events import (
     BoardEvent,
     CeremonyOpened,
     KeyRegistered,
     Posted,
+    SetAdopted,
     SetDeclared,
 )
 from piebridge.management_chain.governor.sharing_rounds import Outcome, SharingRounds, SharingStep
 from piebridge.management_chain.governor.signing_rounds import SigningRounds, SigningStep
+from piebridge.protocol_stack.management.tags import Place
 
 Rounds: TypeAlias = SigningRounds | SharingRounds
 
@@ -59,7 +54,7 @@ class BoardView:
         self.current: dict[int, Outcome] = {}
         """Current shares of each registered key, by key epoch."""
         self.made: dict[int, Outcome] = {}
-        """New keys that are confirmed by their own signature and not registered yet, by ceremony."""
+        """Shares that have signed and wait for the board: of new keys, of resharings; by ceremony."""
         self.signatures: dict[bytes, bytes] = {}
         """Signatures that were made (65 bytes), by digest."""
         self.excluded: dict[int, dict[int, str]] = {}
@@ -74,6 +69,18 @@ class BoardView:
     def shares(self) -> Outcome | None:
         """Current shares of the governor key, None while there is none."""
         return self.current.get(self.key_epoch)
+
+    def registration_signature(self, ceremony: int) -> bytes:
+        """Return the signature of new shares over their registration, 65 bytes.
+
+        Args:
+            ceremony: one of :attr:`made`.
+        """
+        rounds = self.ended[ceremony].rounds
+        assert isinstance(rounds, SharingRounds), "only a sharing makes shares"
+        assert rounds.confirmation is not None, "a sharing ends well with its confirmation"
+        assert rounds.confirmation.signature is not None, "likewise"
+        return rounds.confirmation.signature
 
     def apply(self, event: BoardEvent) -> None:
         """Take the next event of the chain.
@@ -91,6 +98,8 @@ class BoardView:
                 self._take(event)
             case KeyRegistered():
                 self._register(event)
+            case SetAdopted():
+                self._adopt(event)
 
     def advance(self, height: int) -> None:
         """Say that all events up to this height, inclusive, were applied: a round whose last block it is is over."""
@@ -168,6 +177,18 @@ class BoardView:
         self._activate(outcome)
         self.made = {number: made for number, made in self.made.items() if made.epochs.key > event.key_epoch}
 
+    def _adopt(self, event: SetAdopted) -> None:
+        outcome = self.made.get(event.ceremony)
+        if outcome is None or outcome.epochs.key != event.key_epoch or event.key_epoch != self.key_epoch:
+            raise VerificationError(
+                f"the board adopted a set for ceremony {event.ceremony} that has not shared its key; "
+                "check which board and which chain this is",
+                expected=self.key_epoch,
+                actual=event.key_epoch,
+            )
+        self._activate(outcome)
+        self.made = {number: made for number, made in self.made.items() if made.epochs.key > event.key_epoch}
+
     def _activate(self, outcome: Outcome) -> None:
         self.current[outcome.epochs.key] = outcome
         for state in list(self.under_way.values()):
@@ -197,10 +218,10 @@ class BoardView:
             if rounds.step is SigningStep.SIGNED and rounds.signature is not None:
                 self.signatures[rounds.message] = rounds.signature
         elif rounds.step is SharingStep.DONE and rounds.outcome is not None:
-            if state.ceremony.kind is CeremonyKind.KEY_GENERATION:
-                self.made[state.ceremony.number] = rounds.outcome
-            else:
+            if state.ceremony.kind is CeremonyKind.REFRESH:
                 self._activate(rounds.outcome)
+            else:
+                self.made[state.ceremony.number] = rounds.outcome
 
 
 def next_shares(epochs: Epochs) -> Epochs:

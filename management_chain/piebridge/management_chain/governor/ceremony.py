@@ -10,6 +10,7 @@ from piebridge.crypto.threshold.shares import SIGNERS_MIN
 from piebridge.crypto.threshold.sharing import SharingKind
 from piebridge.protocol_stack.codec import Reader, address, hash32, in_range, u8, u32, u64
 from piebridge.protocol_stack.errors import ErrorCode, FormatError
+from piebridge.protocol_stack.management.tags import ManagementContract, Place
 from piebridge.protocol_stack.signing import signed_digest
 
 TAG_GOVERNOR_CEREMONY: Final = tag("GOVERNOR_CEREMONY")
@@ -22,8 +23,6 @@ ROUNDS_MAX: Final = 8
 """Most rounds of a ceremony."""
 ROUND_BLOCKS_MAX: Final = 7_200
 """Most blocks of a round."""
-BOARD_TARGET: Final = 1
-"""Number of the board among the management contracts."""
 
 
 class CeremonyKind(IntEnum):
@@ -54,20 +53,6 @@ _SHARING_KINDS: Final = {
     CeremonyKind.REFRESH: SharingKind.REFRESH,
     CeremonyKind.RESHARING: SharingKind.RESHARING,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a board stands; nothing of one place counts in another."""
-
-    chain_id: int
-    """EVM chain id of the management chain."""
-    board: bytes
-    """Address of the contract, 20 bytes."""
-
-    def encode(self) -> bytes:
-        """Return chain id and address, 28 bytes."""
-        return u64(self.chain_id) + address(self.board)
 
 
 @dataclass(frozen=True)
@@ -176,4 +161,4 @@ class Ceremony:
     def registration_digest(self, place: Place, key_epoch: int, group_key: bytes) -> bytes:
         """Return what the shares that this ceremony makes sign to show that they are good, 32 bytes."""
         body = place.encode() + u64(self.number) + self.governors.hash + group_key
-        return signed_digest(TAG_GOVERNOR_KEY, 0, BOARD_TARGET, key_epoch, self.kind, body)
+        return signed_digest(TAG_GOVERNOR_KEY, 0, ManagementContract.BOARD, key_epoch, self.kind, body)

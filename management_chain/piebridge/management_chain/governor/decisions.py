@@ -2,10 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from piebridge.management_chain.governor.ceremony import CeremonyKind, Epochs, GovernorSet
+from piebridge.management_chain.governor.management_message import ManagementMessage
 from piebridge.protocol_stack.governor_messages import GovernorMessage
+
+DecidedMessage: TypeAlias = GovernorMessage | ManagementMessage
+"""What governors sign: typed messages to hubs, relay chains and the contracts of the management chain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +27,7 @@ class WantedSharing:
 class DecisionSource(Protocol):
     """Final decisions. What is not here is not signed and not taken part in."""
 
-    def messages(self) -> Sequence[GovernorMessage]:
+    def messages(self) -> Sequence[DecidedMessage]:
         """Return every unsigned message that follows from final decisions, in the order of signing."""
 
     def sharings(self) -> Sequence[WantedSharing]:

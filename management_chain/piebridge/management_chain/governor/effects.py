@@ -10,8 +10,8 @@ from typing import TypeAlias
 from piebridge.crypto.threshold.shares import KeyShare
 from piebridge.crypto.threshold.signing import SigningNonces
 from piebridge.management_chain.governor.ceremony import CeremonyKind, Epochs, GovernorSet
+from piebridge.management_chain.governor.decisions import DecidedMessage
 from piebridge.management_chain.governor.posts import PostKind
-from piebridge.protocol_stack.governor_messages import GovernorMessage
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -157,7 +157,7 @@ class RegisterFirstKey:
 class Deliver:
     """A message is signed: whoever carries messages may take it. Once for each run of the governor."""
 
-    message: GovernorMessage
+    message: DecidedMessage
     """With its signature."""
 
 

@@ -64,4 +64,14 @@ class KeyRegistered:
     """The key, 33 bytes."""
 
 
-BoardEvent: TypeAlias = SetDeclared | CeremonyOpened | Posted | KeyRegistered
+@dataclass(frozen=True, slots=True)
+class SetAdopted:
+    """The members of a resharing hold the governor key from now on; the key stays."""
+
+    ceremony: int
+    """The resharing."""
+    key_epoch: int
+    """Epoch of the key."""
+
+
+BoardEvent: TypeAlias = SetDeclared | CeremonyOpened | Posted | KeyRegistered | SetAdopted

@@ -22,7 +22,7 @@ from piebridge.crypto.threshold.signing import (
 )
 from piebridge.management_chain.governor.board_view import BoardView, CeremonyState
 from piebridge.management_chain.governor.ceremony import CeremonyKind, Epochs, GovernorSet
-from piebridge.management_chain.governor.decisions import DecisionSource
+from piebridge.management_chain.governor.decisions import DecidedMessage, DecisionSource
 from piebridge.management_chain.governor.effects import (
     BoardEffect,
     ConfirmKey,
@@ -48,7 +48,6 @@ from piebridge.management_chain.governor.secrets import Secrets, UsedNonces
 from piebridge.management_chain.governor.sharing_rounds import Outcome, SharingRounds, SharingStep
 from piebridge.management_chain.governor.signing_rounds import SigningRounds, SigningStep
 from piebridge.protocol_stack.errors import FormatError
-from piebridge.protocol_stack.governor_messages import GovernorMessage
 
 Entropy = Callable[[int], bytes]
 """Gives that many fresh random bytes."""
@@ -134,7 +133,7 @@ class Governor:
                 self._sent[effect] = self.view.height
                 yield effect
 
-    def due_messages(self) -> dict[bytes, GovernorMessage]:
+    def due_messages(self) -> dict[bytes, DecidedMessage]:
         """Return what this governor is ready to sign with the present key, by digest."""
         due = {}
         for message in self._decisions.messages():
@@ -165,7 +164,7 @@ class Governor:
 
     # ---------------------------------------------------------------------------------------------------- taking part
 
-    def _take_part(self, state: CeremonyState, messages: dict[bytes, GovernorMessage]) -> Iterator[Effect]:
+    def _take_part(self, state: CeremonyState, messages: dict[bytes, DecidedMessage]) -> Iterator[Effect]:
         ceremony, rounds = state.ceremony, state.rounds
         member = ceremony.governors.member_of(self.account)
         if member is None or member not in rounds.awaited() or not self._agreed(state, messages):
@@ -191,7 +190,7 @@ class Governor:
         else:
             yield from self._share(ceremony.number, member, rounds)
 
-    def _agreed(self, state: CeremonyState, messages: dict[bytes, GovernorMessage]) -> bool:
+    def _agreed(self, state: CeremonyState, messages: dict[bytes, DecidedMessage]) -> bool:
         """Return whether decisions demand this ceremony and it is run as agreed."""
         ceremony = state.ceremony
         if (ceremony.rounds, ceremony.round_blocks) != (
@@ -291,7 +290,7 @@ class Governor:
 
     # ------------------------------------------------------------------------------------------------------- openings
 
-    def _open_what_is_due(self, messages: dict[bytes, GovernorMessage]) -> Iterator[Effect]:
+    def _open_what_is_due(self, messages: dict[bytes, DecidedMessage]) -> Iterator[Effect]:
         shares = self.view.shares
         if shares is not None:
             governors = shares.ceremony.governors
@@ -309,9 +308,13 @@ class Governor:
     def _is_wanted_now(self, kind: CeremonyKind, epochs: Epochs) -> bool:
         shares = self.view.shares
         if kind is CeremonyKind.KEY_GENERATION:
-            done = any(made.epochs == epochs for made in self.view.made.values())
-            return epochs == Epochs(self.view.key_epoch + 1, 1) and not done
-        return shares is not None and epochs == Epochs(shares.epochs.key, shares.epochs.share + 1)
+            wanted = Epochs(self.view.key_epoch + 1, 1)
+        elif shares is not None:
+            wanted = Epochs(shares.epochs.key, shares.epochs.share + 1)
+        else:
+            return False
+        done = any((made.ceremony.kind, made.epochs) == (kind, epochs) for made in self.view.made.values())
+        return epochs == wanted and not done
 
     def _open(self, kind: CeremonyKind, governors: GovernorSet, subject: bytes) -> Iterator[Effect]:
         rounds, round_blocks = self._settings.rounds(kind), self._settings.round_blocks
@@ -334,12 +337,8 @@ class Governor:
             if _name(made) not in self.secrets.shares:
                 continue
             yield ConfirmKey(number, made.key.public_key)
-            rounds = self.view.ended[number].rounds
-            assert isinstance(rounds, SharingRounds)
-            assert rounds.confirmation is not None
-            signature = rounds.confirmation.signature
-            if made.epochs.key == 1 and signature is not None and self._is_my_turn(made.ceremony.governors):
-                yield RegisterFirstKey(number, made.key.public_key, signature)
+            if self.view.key_epoch == 0 and self._is_my_turn(made.ceremony.governors):
+                yield RegisterFirstKey(number, made.key.public_key, self.view.registration_signature(number))
 
     def _clean_up(self) -> Iterator[Effect]:
         """Erase what has served: only on evidence of the board, never because something is not there."""
@@ -350,7 +349,13 @@ class Governor:
         for name in sorted(self.secrets.shares):
             current = self.view.current.get(name.key_epoch)
             failed = name.ceremony in ended and ended[name.ceremony].rounds.step is SharingStep.FAILED
-            if failed or self._decisions.is_retired(name.key_epoch) or (current and _is_superseded(name, current)):
+            superseded = (
+                current is not None
+                and name.ceremony in ended
+                and name.ceremony not in self.view.made
+                and name.ceremony != current.ceremony.number
+            )
+            if failed or superseded or self._decisions.is_retired(name.key_epoch):
                 yield EraseShare(name)
 
 
@@ -358,12 +363,6 @@ def session_digest(message: bytes, commitments: tuple[SigningCommitment, ...]) -
     """Return what names one attempt: the message and the commitments of all signers, 32 bytes."""
     encoded = b"".join(each.identifier.to_bytes(32, "big") + each.hiding + each.binding for each in commitments)
     return sha256(sha256(message) + encoded)
-
-
-def _is_superseded(name: ShareName, current: Outcome) -> bool:
-    if name.share_epoch == current.epochs.share:
-        return name.ceremony != current.ceremony.number
-    return name.share_epoch < current.epochs.share
 
 
 def _is_right(sharing: Sharing, secrets: ParticipantSecrets, rounds: SharingRounds, dealer: int) -> bool:

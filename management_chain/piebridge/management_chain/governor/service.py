@@ -8,16 +8,15 @@ from piebridge.crypto.errors import PermanentChainError, TransientChainError
 from piebridge.failpoints import reach
 from piebridge.management_chain.governor.board import Board
 from piebridge.management_chain.governor.board_view import BoardView
-from piebridge.management_chain.governor.ceremony import Place
-from piebridge.management_chain.governor.decisions import DecisionSource
+from piebridge.management_chain.governor.decisions import DecidedMessage, DecisionSource
 from piebridge.management_chain.governor.effects import BoardEffect, Deliver, StoreEffect
 from piebridge.management_chain.governor.governor import Entropy, Governor, GovernorSettings
 from piebridge.management_chain.governor.store import GovernorStore
-from piebridge.protocol_stack.governor_messages import GovernorMessage
+from piebridge.protocol_stack.management.tags import Place
 
 _LOG = logging.getLogger(__name__)
 
-Deliverer = Callable[[GovernorMessage], None]
+Deliverer = Callable[[DecidedMessage], None]
 """Takes a signed message; whoever carries it to its target is not the governor's business."""
 
 

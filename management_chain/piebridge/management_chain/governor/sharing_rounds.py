@@ -6,11 +6,12 @@ from enum import Enum
 from piebridge.crypto.errors import ProtocolError
 from piebridge.crypto.threshold.shares import ThresholdKey
 from piebridge.crypto.threshold.sharing import Complaint, Dealing, Sharing, UnusableKeyError, verify_transport_key
-from piebridge.management_chain.governor.ceremony import Ceremony, CeremonyKind, Epochs, Place
+from piebridge.management_chain.governor.ceremony import Ceremony, CeremonyKind, Epochs
 from piebridge.management_chain.governor.posts import Join, PostKind, decode_complaints, decode_dealing
 from piebridge.management_chain.governor.signing_rounds import SigningRounds, SigningStep
 from piebridge.protocol_stack.codec import one_of
 from piebridge.protocol_stack.errors import ErrorCode, FormatError
+from piebridge.protocol_stack.management.tags import Place
 
 
 class SharingStep(Enum):
