@@ -1,1 +1,1 @@
-"""Domains as their people see them: the file that asks for one, what is wrong with it, and where a domain is in its life."""
+"""Domains as people see them: the file that asks for one, what is wrong with it, and where one is in its life."""

@@ -3,13 +3,13 @@
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import IntEnum
 from types import MappingProxyType
 from typing import Final
 
 from piebridge.management_chain.domains.errors import DomainFileError
 from piebridge.management_chain.domains.toml_table import TomlTable
 from piebridge.protocol_stack.endorsement import EndorsementMethod
+from piebridge.protocol_stack.management.parameters import Consensus
 from piebridge.protocol_stack.verification.base import Method
 
 _U16_MAX = (1 << 16) - 1
@@ -17,15 +17,6 @@ _U32_MAX = (1 << 32) - 1
 _U64_MAX = (1 << 64) - 1
 EXPIRY_SECONDS_MAX: Final = 30 * 24 * 3600
 """How far ahead a request may expire (management.md, section 5.3)."""
-
-
-class Consensus(IntEnum):
-    """Who makes the blocks of a relay chain (management.md, section 5.2)."""
-
-    COMETBFT = 1
-    """n validators of different operators."""
-    SINGLE_OPERATOR = 2
-    """One operator with all keys, on the embedded engine."""
 
 
 CONSENSUS: Final[Mapping[str, Consensus]] = MappingProxyType(

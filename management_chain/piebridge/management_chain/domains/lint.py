@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from urllib.parse import urlsplit
 
-from piebridge.management_chain.domains.domain_file import ChainWish, Consensus, DomainFile
+from piebridge.management_chain.domains.domain_file import ChainWish, DomainFile
+from piebridge.protocol_stack.management.parameters import Consensus
 from piebridge.protocol_stack.signers import is_byzantine_quorum
 from piebridge.protocol_stack.verification.base import Method
 
@@ -205,8 +206,8 @@ def _gateways(file: DomainFile) -> Iterator[Finding]:
             "few-gateways",
             Severity.REMARK,
             "[[gateway]]",
-            f"{len(file.gateways)} gateway(s): when it stands still, so does the domain. Nobody has to trust a gateway, so "
-            "another one costs nothing but its quota",
+            f"{len(file.gateways)} gateway(s): when it stands still, so does the domain. Nobody has to trust a "
+            "gateway, so another one costs nothing but its quota",
             "two gateways of different operators",
         )
 
@@ -226,8 +227,8 @@ def _endpoints(chain: ChainWish, place: str) -> Iterator[Finding]:
                 "one-endpoint",
                 Severity.UNSAFE,
                 f"{place} {key}",
-                "everything that is asked of this chain rests on the word of one node; whoever poisons it, and silences "
-                "others, is believed",
+                "everything that is asked of this chain rests on the word of one node; whoever poisons it, and "
+                "silences others, is believed",
                 "two endpoints of different operators",
             )
         elif len({urlsplit(url).hostname for url in urls}) < 2:
@@ -327,8 +328,8 @@ def _notaries(chain: ChainWish, place: str) -> Iterator[Finding]:
                 "operator-quorum",
                 Severity.UNSAFE,
                 f"{place} notaries",
-                f"{operator!r} runs {held} notaries and {threshold} are enough: k of n is a number without meaning when "
-                "one operator holds a quorum",
+                f"{operator!r} runs {held} notaries and {threshold} are enough: k of n is a number without meaning "
+                "when one operator holds a quorum",
                 f"at most {threshold - 1} of one operator, better one",
             )
 
@@ -361,8 +362,8 @@ def lint_seats(file: DomainFile, operators_with_nodes: int) -> list[Finding]:
             "operator-seats",
             Severity.UNSAFE,
             "[domain] seats",
-            f"nodes of {operators_with_nodes} operator(s) are on offer, so one of them would hold {share} of {file.seats} "
-            f"seats, and {file.threshold} are a quorum",
+            f"nodes of {operators_with_nodes} operator(s) are on offer, so one of them would hold {share} of "
+            f"{file.seats} seats, and {file.threshold} are a quorum",
             "wait until more operators offer nodes, or ask for fewer seats",
         )
     ]
