@@ -20,6 +20,11 @@ from piebridge.protocol_stack.governor_hub_bodies import HubBody, decode_hub_bod
 from piebridge.protocol_stack.governor_messages import GovernorMessage
 from piebridge.protocol_stack.governor_relay_bodies import RelayBody, decode_relay_body
 from piebridge.protocol_stack.identifiers import Lane
+from piebridge.protocol_stack.management.decision import Decision
+from piebridge.protocol_stack.management.draw import decode_candidates, encode_candidates
+from piebridge.protocol_stack.management.offer import NodeOffer
+from piebridge.protocol_stack.management.parameters import DomainParameters
+from piebridge.protocol_stack.management.request import DomainRequest
 from piebridge.protocol_stack.notary_statement import NotarySet, NotaryStatement
 from piebridge.protocol_stack.receipts import ReceiptBatch, ReceiptHome
 from piebridge.protocol_stack.relay_genesis import RelayGenesis
@@ -38,6 +43,7 @@ from piebridge.protocol_stack.routing import RoutingPolicy
 from piebridge.protocol_stack.stack import STACK
 from piebridge.protocol_stack.transport.outbox import RELAY_CHAIN, Maker, OutboxHead, OutboxRange
 from piebridge.protocol_stack.verdicts import VerdictList
+from testkit import management_samples
 from testkit.samples import Samples
 
 SLOW_SECONDS = 0.1
@@ -170,6 +176,11 @@ DECODERS: tuple[DecoderUnderTest, ...] = (
         lambda samples: ReceiptCodesQuery((samples.octets(32), samples.octets(32))),
         ReceiptCodesQuery.decode,
     ),
+    _plain("domain-parameters", management_samples.parameters, DomainParameters.decode),
+    _plain("domain-request", management_samples.request, DomainRequest.decode),
+    _plain("node-offer", management_samples.offer, NodeOffer.decode),
+    _plain("decision", management_samples.decision, Decision.decode),
+    DecoderUnderTest("draw-candidates", management_samples.candidates, encode_candidates, decode_candidates),
 )
 """All of them."""
 
