@@ -94,12 +94,8 @@ interface IApplicationDirectory is IGoverned {
         string argumentTypes,
         string resultTypes
     );
-    event PlacementProposed(
-        uint32 indexed application, uint32 indexed registration, address account, uint16 protocols
-    );
-    event PlacementAccepted(
-        uint32 indexed application, uint32 indexed registration, address account, uint16 protocols
-    );
+    event PlacementProposed(uint32 indexed application, uint32 indexed registration, address account, uint16 protocols);
+    event PlacementAccepted(uint32 indexed application, uint32 indexed registration, address account, uint16 protocols);
     event PlacementRemoved(uint32 indexed application, uint32 indexed registration);
     event QuotaSet(
         uint32 indexed application,

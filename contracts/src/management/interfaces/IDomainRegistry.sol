@@ -98,6 +98,9 @@ interface IDomainRegistry is IGoverned {
     /// @notice Relay chains that a request makes or changes.
     function relaysOf(bytes32 requestId) external view returns (uint32[] memory);
 
+    /// @notice Nodes that were drawn for a request.
+    function drawnOf(bytes32 requestId) external view returns (uint64[] memory);
+
     /// @notice A domain: state, number of its decisions, epoch of its routing policy, request that changes it, parameters, members, relay chains that are not
     /// terminated.
     function domainOf(uint32 domain)
@@ -162,7 +165,8 @@ interface IDomainRegistry is IGoverned {
     event MemberRemoved(uint32 indexed domain, uint32 indexed registration);
     event ParametersChanged(uint32 indexed domain, bytes parameters);
     event GatewayAuthorised(uint32 indexed domain, address indexed gateway, uint32 quota);
-    event PolicyChanged(uint32 indexed domain, uint32 indexed epoch, bytes policy);
+    /// @notice The routing policy of the last decision is in force; its bytes are in that record.
+    event PolicyChanged(uint32 indexed domain, uint32 indexed epoch);
     event RelayStateChanged(uint32 indexed domain, uint32 indexed relay, uint8 state);
     event ValidatorsChanged(uint32 indexed relay, uint32 indexed setEpoch, uint8 threshold, uint64[] nodes);
     event GenesisReported(bytes32 indexed requestId, uint32 indexed relay, uint64 indexed node, bytes32 genesisHash);
@@ -176,7 +180,8 @@ interface IDomainRegistry is IGoverned {
     error NotTheRepresentative(uint32 registration, address account);
     /// @notice Thrown when a hub is bound a second time, or was not bound.
     error WrongHub(uint32 registration);
-    /// @notice Thrown when request bytes are not encoded as section 5.3 says, or break one of its rules.
+    /// @notice Thrown when request bytes are not encoded as section 5.3 says, or break one of its rules. `rule`: 1 length, 2 version, kind or domain,
+    /// 3 parameters, 4 chains, 5 gateways, 6 members, 7 relay chain, 8 validator set, 9 routing policy.
     error MalformedRequest(uint256 rule);
     /// @notice Thrown when there is no such request in that state (the table of section 5.3).
     error WrongRequestState(bytes32 requestId, uint8 state, uint8 input);
@@ -214,4 +219,6 @@ interface IDomainRegistry is IGoverned {
     error WrongRelayState(uint32 relay, uint8 state);
     /// @notice Thrown when there is no governor key yet.
     error NoGovernorKey();
+    /// @notice Thrown when a signature is none in its one form.
+    error MalformedSignature();
 }

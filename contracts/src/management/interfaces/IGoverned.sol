@@ -17,9 +17,7 @@ interface IGoverned {
     function CONTRACT_NUMBER() external view returns (uint32);
 
     /// @notice A governor message was taken. `done` is false where its execution failed, `reason` says why.
-    event GovernorMessageHandled(
-        uint32 indexed domain, uint64 indexed counter, uint8 kind, bool done, bytes reason
-    );
+    event GovernorMessageHandled(uint32 indexed domain, uint64 indexed counter, uint8 kind, bool done, bytes reason);
 
     /// @notice Thrown when a governor message is not encoded as section 3 says, or is for another contract.
     error MalformedMessage();

@@ -29,6 +29,7 @@ interface IGovernorBoard is IGoverned {
     // ------------------------------------------------------------------------------------------------------------ the key
 
     /// @notice States that the caller, a member of the ceremony's set, holds a share of this key. Once per ceremony and member.
+    /// Refresh and resharing keep the key, so there it is the current one.
     /// @param groupKey 33 bytes, SEC 1 compressed.
     function confirmKey(uint64 ceremony, bytes calldata groupKey) external;
 
@@ -46,6 +47,9 @@ interface IGovernorBoard is IGoverned {
 
     /// @notice The current governor key (33 bytes, empty before the first one) and its epoch.
     function governorKey() external view returns (bytes memory groupKey, uint32 epoch);
+
+    /// @notice Epoch of the current governor key, 0 before the first one.
+    function keyEpoch() external view returns (uint32);
 
     /// @notice A governor key of any epoch: the key, its set and the block that registered it; empty if there is none.
     function governorKeyOf(uint32 epoch)
@@ -104,6 +108,9 @@ interface IGovernorBoard is IGoverned {
     event KeyConfirmed(uint64 indexed ceremony, uint8 indexed member, bytes groupKey);
     /// @notice A governor key is the current one from now on.
     event KeyRegistered(uint32 indexed epoch, uint64 indexed ceremony, bytes groupKey, bytes32 setHash);
+
+    /// @notice The members of a resharing are the current set from now on; the key stays.
+    event SetAdopted(uint32 indexed epoch, uint64 indexed ceremony, bytes32 setHash);
 
     /// @notice Thrown when the caller is no governor, or no member of the set concerned.
     error NotAGovernor(address account);

@@ -66,8 +66,8 @@ interface INodeMarket is IGoverned {
     /// @notice Shows that a node is there; by its operator or agent.
     function heartbeat(uint64 node) external;
 
-    /// @notice Convicts a node of equivocation (section 4.5); by anybody.
-    function reportEquivocation(uint64 node, bytes calldata first, bytes calldata second) external;
+    /// @notice Convicts the node whose endorsement key has signed both statements (section 4.5); by anybody.
+    function reportEquivocation(bytes calldata first, bytes calldata second) external returns (uint64 node);
 
     // ------------------------------------------------------------------------------------------------------------ the registry only
 
@@ -80,20 +80,20 @@ interface INodeMarket is IGoverned {
     /// @notice Reserves a drawn node for a relay chain.
     function reserve(uint64 node, uint32 relay) external;
 
-    /// @notice Frees reserved nodes. `halved` bit i: node i has failed to start; its reputation is halved.
-    function releaseReserved(uint64[] calldata nodes, uint256 halved) external;
+    /// @notice Frees reserved nodes. Nodes that are not reserved any more (convicted) are left as they are, here and below.
+    function release(uint64[] calldata nodes) external;
 
     /// @notice Seats reserved nodes.
     function seat(uint64[] calldata nodes) external;
 
-    /// @notice Ends seats in order, with what that earns. Nodes without a seat (gone, convicted) are left as they are.
-    function unseat(uint64[] calldata nodes) external;
+    /// @notice Ends seats in a relay chain; `inOrder` earns something.
+    function unseat(uint32 relay, uint64[] calldata nodes, bool inOrder) external;
 
-    /// @notice Halves the reputation of nodes that were confirmed and never reported.
+    /// @notice Halves the reputation of a node that was confirmed and has never reported.
     function recordNoShow(uint64 node) external;
 
-    /// @notice Counts a period: bit i of `present` says whether node i was there. Nodes without a seat are left as they are.
-    function recordPeriod(uint64[] calldata nodes, uint256 present) external;
+    /// @notice Counts a period of a relay chain: bit i of `present` says whether node i was there.
+    function recordPeriod(uint32 relay, uint64[] calldata nodes, uint256 present) external;
 
     // ------------------------------------------------------------------------------------------------------------ reading
 
