@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from piebridge.contracts.loader import Artifact, load
 from piebridge.crypto.errors import ConfigurationError
@@ -68,8 +68,8 @@ class ManagementRules:
                 raise ConfigurationError(f"{name} of {value} s: 0 to 2^32 - 1 is possible")
         if not self.dev and self.withdrawal_delay_seconds < DAY_SECONDS:
             raise ConfigurationError(
-                f"withdrawal delay of {self.withdrawal_delay_seconds} s: outside --dev it is at least a day, or who has "
-                "cheated is paid before anybody can prove it"
+                f"withdrawal delay of {self.withdrawal_delay_seconds} s: outside --dev it is at least a day, or who "
+                "has cheated is paid before anybody can prove it"
             )
 
 
@@ -135,7 +135,7 @@ def creation_data(contracts: ManagementContracts, rules: ManagementRules) -> Ite
     }
     for name in ContractName:
         compiled = artifact(name)
-        inputs = next((entry["inputs"] for entry in compiled.abi if entry["type"] == "constructor"), [])
+        inputs: list[dict[str, Any]] = next((entry["inputs"] for entry in compiled.abi if entry["type"] == "constructor"), [])
         missing = [parameter["name"] for parameter in inputs if parameter["name"] not in values]
         if missing:
             raise ConfigurationError(f"{name} is made with {', '.join(missing)}, which nothing here gives")

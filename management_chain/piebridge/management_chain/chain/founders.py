@@ -1,4 +1,4 @@
-"""The first set of governors, which the board names for ever by its hash (``docs/protocol/management.md``, section 8.1).
+"""The first set of governors, which the board names by its hash for ever (``docs/protocol/management.md``, 8.1).
 
 Sets of one governor, which ``--dev`` allows, are possible here.
 """
@@ -43,8 +43,8 @@ class Founders:
             raise ConfigurationError("an account of a governor is zero or stands there twice")
         if not dev and not is_byzantine_quorum(self.threshold, size):
             raise ConfigurationError(
-                f"governors {self.threshold} of {size}: outside --dev k must be more than two thirds of n and n at least "
-                "2, for whoever holds the governor key changes every domain; take for example 3 of 4"
+                f"governors {self.threshold} of {size}: outside --dev k must be more than two thirds of n and n at "
+                "least 2, for whoever holds the governor key changes every domain; take for example 3 of 4"
             )
 
     def encode(self) -> bytes:
