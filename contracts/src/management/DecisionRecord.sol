@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {DomainStates} from "./DomainStates.sol";
 import {RequestBytes} from "./RequestBytes.sol";
+import {IDomainEvents} from "./interfaces/IDomainEvents.sol";
 import {IDomainRegistry} from "./interfaces/IDomainRegistry.sol";
 import {IDomainRules} from "./interfaces/IDomainRules.sol";
 import {IGovernorBoard} from "./interfaces/IGovernorBoard.sol";
@@ -47,7 +48,7 @@ abstract contract DecisionRecord is IDomainRules {
 
     function _head(bytes32 requestId, uint8 kind, uint32 domain, uint32 number) private view returns (bytes memory) {
         (bytes memory key, uint32 epoch) = _BOARD.governorKey();
-        if (key.length == 0) revert IDomainRegistry.NoGovernorKey();
+        if (key.length == 0) revert IDomainEvents.NoGovernorKey();
         return bytes.concat(
             abi.encodePacked(uint8(1), kind, _BOARD.DEV(), uint64(block.chainid), msg.sender, requestId),
             abi.encodePacked(domain, number, uint64(block.timestamp)),

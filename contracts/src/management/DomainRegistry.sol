@@ -5,7 +5,7 @@ import {Calldata} from "../hub/Calldata.sol";
 import {DomainStates} from "./DomainStates.sol";
 import {Governed} from "./Governed.sol";
 import {RegistryStorage} from "./RegistryStorage.sol";
-import {Reports} from "./Reports.sol";
+import {Requests} from "./Requests.sol";
 import {RequestBytes} from "./RequestBytes.sol";
 import {RequestStates} from "./RequestStates.sol";
 import {CONTRACT_REGISTRY} from "./Tags.sol";
@@ -14,17 +14,35 @@ import {IGovernorBoard} from "./interfaces/IGovernorBoard.sol";
 import {INodeMarket} from "./interfaces/INodeMarket.sol";
 
 /// @title Registrations, domains, their relay chains, and the requests that change them. See IDomainRegistry.
-contract DomainRegistry is Reports, Governed {
+contract DomainRegistry is Requests, Governed {
     uint8 private constant EXECUTED = 2;
     uint8 private constant REFUSE = 3;
     uint8 private constant RELAY_STATE = 4;
     uint8 private constant CLOSE_REGISTRATION = 5;
     uint8 private constant SET_REPRESENTATIVE = 6;
 
-    constructor(IGovernorBoard board, INodeMarket market, IDomainRules rules, uint32 periodSeconds)
-        RegistryStorage(market, rules, periodSeconds)
+    address private immutable _DESK;
+
+    constructor(IGovernorBoard board, INodeMarket market, IDomainRules rules, address desk)
+        RegistryStorage(market)
+        Requests(rules)
         Governed(CONTRACT_REGISTRY, board)
-    {}
+    {
+        _DESK = desk;
+    }
+
+    /// @dev Everything else is the desk's: its code runs here, with this storage.
+    fallback() external {
+        address desk = _DESK;
+        assembly ("memory-safe") {
+            let input := mload(0x40)
+            calldatacopy(input, 0, calldatasize())
+            let success := delegatecall(gas(), desk, input, calldatasize(), 0, 0)
+            returndatacopy(input, 0, returndatasize())
+            if success { return(input, returndatasize()) }
+            revert(input, returndatasize())
+        }
+    }
 
     /// @inheritdoc Governed
     function _execute(uint32 domain, uint8 kind, bytes calldata body) internal override {

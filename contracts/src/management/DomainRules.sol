@@ -8,6 +8,7 @@ import {Draw} from "./Draw.sol";
 import {NodeStates} from "./NodeStates.sol";
 import {RequestBytes} from "./RequestBytes.sol";
 import {RequestCheck} from "./RequestCheck.sol";
+import {IDomainEvents} from "./interfaces/IDomainEvents.sol";
 import {IDomainRegistry} from "./interfaces/IDomainRegistry.sol";
 import {IDomainRules} from "./interfaces/IDomainRules.sol";
 import {IGovernorBoard} from "./interfaces/IGovernorBoard.sol";
@@ -42,9 +43,9 @@ contract DomainRules is IDomainRules, DecisionRecord {
         IDomainRegistry registry = IDomainRegistry(msg.sender);
         (uint8 state, uint32 decisions, uint32 policyEpoch,, bytes memory parameters, uint32[] memory members,) =
             registry.domainOf(domain);
-        if (state == DomainStates.NONE) revert IDomainRegistry.MalformedRequest(RequestCheck.HEADER);
+        if (state == DomainStates.NONE) revert IDomainEvents.MalformedRequest(RequestCheck.HEADER);
         if (RequestBytes.basisOf(request) != decisions) {
-            revert IDomainRegistry.StaleRequest(decisions, RequestBytes.basisOf(request));
+            revert IDomainEvents.StaleRequest(decisions, RequestBytes.basisOf(request));
         }
         parties = members;
         if (kind == RequestBytes.JOIN) {
@@ -88,7 +89,7 @@ contract DomainRules is IDomainRules, DecisionRecord {
         returns (uint32[] memory parties, uint256 sets, uint256 seats)
     {
         if (RequestBytes.basisOf(request) != 0) {
-            revert IDomainRegistry.StaleRequest(0, RequestBytes.basisOf(request));
+            revert IDomainEvents.StaleRequest(0, RequestBytes.basisOf(request));
         }
         RequestCheck.require_(body + RequestBytes.PARAMETERS_LENGTH <= end, RequestCheck.LENGTH);
         RequestCheck.parameters(body, _DEV);

@@ -2,14 +2,12 @@
 pragma solidity 0.8.37;
 
 import {DomainStates} from "./DomainStates.sol";
-import {RequestBytes} from "./RequestBytes.sol";
 import {RequestStates} from "./RequestStates.sol";
-import {IDomainRegistry} from "./interfaces/IDomainRegistry.sol";
-import {IDomainRules} from "./interfaces/IDomainRules.sol";
+import {IDomainEvents} from "./interfaces/IDomainEvents.sol";
 import {INodeMarket} from "./interfaces/INodeMarket.sol";
 
 /// @title What DomainRegistry keeps, and how requests, domains and relay chains move from state to state.
-abstract contract RegistryStorage is IDomainRegistry {
+abstract contract RegistryStorage is IDomainEvents {
     struct Registration {
         address representative;
         uint32 epoch;
@@ -62,10 +60,7 @@ abstract contract RegistryStorage is IDomainRegistry {
     uint256 private constant WORD_DOMAIN = 16;
     uint256 private constant WORD_EXPIRES = 48;
 
-    /// @inheritdoc IDomainRegistry
-    uint32 public immutable PERIOD_SECONDS;
     INodeMarket internal immutable _MARKET;
-    IDomainRules internal immutable _RULES;
 
     /// Storage bases 0 to 2 are proven (section 10).
     mapping(bytes32 requestId => bytes32) internal _decisions;
@@ -86,10 +81,8 @@ abstract contract RegistryStorage is IDomainRegistry {
     uint32 internal _lastDomain;
     uint32 internal _lastRelay;
 
-    constructor(INodeMarket market, IDomainRules rules, uint32 periodSeconds) {
+    constructor(INodeMarket market) {
         _MARKET = market;
-        _RULES = rules;
-        PERIOD_SECONDS = periodSeconds;
     }
 
     // ------------------------------------------------------------------------------------------------------------ requests
@@ -169,126 +162,5 @@ abstract contract RegistryStorage is IDomainRegistry {
             ++kept;
         }
         if (kept != length) list.pop();
-    }
-
-    // ------------------------------------------------------------------------------------------------------------ reading
-
-    /// @inheritdoc IDomainRegistry
-    function registrationOf(uint32 registration)
-        external
-        view
-        returns (
-            address representative,
-            uint32 representativeEpoch,
-            address proposed,
-            uint64 evmChainId,
-            address hub,
-            uint64 closed
-        )
-    {
-        Registration storage record = _registrations[registration];
-        return (record.representative, record.epoch, record.proposed, record.evmChainId, record.hub, record.closed);
-    }
-
-    /// @inheritdoc IDomainRegistry
-    function requestOf(bytes32 requestId)
-        external
-        view
-        returns (
-            uint8 state,
-            uint8 kind,
-            uint32 domain,
-            uint64 expires,
-            uint64 closedInBlock,
-            uint32[] memory parties,
-            uint256 cosigned,
-            uint256 confirmed,
-            bytes32 candidatesHash,
-            bytes32 decisionHash
-        )
-    {
-        Request storage record = _requests[requestId];
-        (state, kind, domain) = (_stateOf(requestId), _kindOf(requestId), _domainNumberOf(requestId));
-        (expires, closedInBlock, parties) = (_expiresOf(requestId), record.closedInBlock, record.parties);
-        (cosigned, confirmed) = (record.cosigned, record.confirmed);
-        (candidatesHash, decisionHash) = (record.candidatesHash, record.decisionHash);
-    }
-
-    /// @inheritdoc IDomainRegistry
-    function relaysOf(bytes32 requestId) external view returns (uint32[] memory) {
-        return _requests[requestId].relays;
-    }
-
-    /// @inheritdoc IDomainRegistry
-    function drawnOf(bytes32 requestId) external view returns (uint64[] memory) {
-        return _requests[requestId].drawn;
-    }
-
-    /// @inheritdoc IDomainRegistry
-    function domainOf(uint32 domain)
-        external
-        view
-        returns (
-            uint8 state,
-            uint32 decisions,
-            uint32 policyEpoch,
-            bytes32 changingRequest,
-            bytes memory parameters,
-            uint32[] memory members,
-            uint32[] memory relays
-        )
-    {
-        Domain storage record = _domains[domain];
-        return (
-            record.state,
-            record.decisions,
-            record.policyEpoch,
-            record.changingRequest,
-            record.parameters,
-            record.members,
-            record.relays
-        );
-    }
-
-    /// @inheritdoc IDomainRegistry
-    function relayOf(uint32 relay)
-        external
-        view
-        returns (
-            uint32 domain,
-            uint8 state,
-            uint32 setEpoch,
-            uint8 threshold,
-            bytes32 genesisHash,
-            uint64[] memory nodes
-        )
-    {
-        Relay storage record = _relays[relay];
-        return (record.domain, record.state, record.setEpoch, record.threshold, _genesis[relay], record.nodes);
-    }
-
-    /// @inheritdoc IDomainRegistry
-    function gatewayQuota(uint32 domain, address gateway) external view returns (uint32) {
-        return _quotas[domain][gateway];
-    }
-
-    /// @inheritdoc IDomainRegistry
-    function gatewayCount(uint32 domain) external view returns (uint16) {
-        return _domains[domain].gateways;
-    }
-
-    /// @inheritdoc IDomainRegistry
-    function genesisReportOf(bytes32 requestId, uint32 relay, uint64 node) external view returns (bytes32) {
-        return _genesisReports[requestId][relay][node];
-    }
-
-    /// @inheritdoc IDomainRegistry
-    function uptimeOf(uint32 relay) external view returns (uint64 period, uint64 countedAt) {
-        return (_relays[relay].period, _relays[relay].countedAt);
-    }
-
-    /// @inheritdoc IDomainRegistry
-    function counts() external view returns (uint32 registrations, uint32 domains, uint32 relays) {
-        return (_lastRegistration, _lastDomain, _lastRelay);
     }
 }

@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {Calldata} from "../hub/Calldata.sol";
 import {RequestBytes} from "./RequestBytes.sol";
+import {IDomainEvents} from "./interfaces/IDomainEvents.sol";
 import {IDomainRegistry} from "./interfaces/IDomainRegistry.sol";
 
 /// @title Strict reading of the parts that requests are made of. Every function reverts with `MalformedRequest` and the number of the rule.
@@ -34,7 +35,7 @@ library RequestCheck {
     uint256 private constant CHECKPOINT_FIXED = 119;
 
     function require_(bool condition, uint256 rule) internal pure {
-        if (!condition) revert IDomainRegistry.MalformedRequest(rule);
+        if (!condition) revert IDomainEvents.MalformedRequest(rule);
     }
 
     /// @notice Whether k of n is a byzantine quorum; without it only DEV goes on.
@@ -86,10 +87,10 @@ library RequestCheck {
         registration = uint32(Calldata.u32(offset));
         (address representative,,, uint64 evmChainId, address hub, uint64 closed) =
             registry.registrationOf(registration);
-        if (representative == address(0) || closed != 0) revert IDomainRegistry.NoRegistration(registration);
+        if (representative == address(0) || closed != 0) revert IDomainEvents.NoRegistration(registration);
         bool bound = hub != address(0) && hub == address(uint160(Calldata.word(offset + 4) >> 96))
             && evmChainId == Calldata.u64(offset + 24);
-        if (!bound) revert IDomainRegistry.WrongHub(registration);
+        if (!bound) revert IDomainEvents.WrongHub(registration);
 
         uint256 method = Calldata.u8(offset + 33);
         uint256 depth = Calldata.u8(offset + 34);

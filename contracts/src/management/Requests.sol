@@ -3,14 +3,15 @@ pragma solidity 0.8.37;
 
 import {Calldata} from "../hub/Calldata.sol";
 import {DomainStates} from "./DomainStates.sol";
-import {Registrations} from "./Registrations.sol";
+import {Representatives} from "./Representatives.sol";
 import {RequestBytes} from "./RequestBytes.sol";
 import {RequestStates} from "./RequestStates.sol";
 import {TAG_DECISION, TAG_DOMAIN_REQUEST, TAG_DRAW} from "./Tags.sol";
-import {IDomainRegistry} from "./interfaces/IDomainRegistry.sol";
+import {IDomainRequests} from "./interfaces/IDomainRequests.sol";
+import {IDomainRules} from "./interfaces/IDomainRules.sol";
 
 /// @title Requests from filing to the decision: a part of DomainRegistry.
-abstract contract Requests is Registrations {
+abstract contract Requests is Representatives, IDomainRequests {
     uint256 private constant EXPIRY_MAX_SECONDS = 30 days;
     uint256 private constant CANDIDATE = 20;
     /// The block whose hash is the seed lies so many behind the one that closed the request.
@@ -23,9 +24,15 @@ abstract contract Requests is Registrations {
     uint8 private constant CONFIRM = 3;
     uint8 private constant REJECT = 4;
 
+    IDomainRules internal immutable _RULES;
+
+    constructor(IDomainRules rules) {
+        _RULES = rules;
+    }
+
     // ------------------------------------------------------------------------------------------------------------ filing
 
-    /// @inheritdoc IDomainRegistry
+    /// @inheritdoc IDomainRequests
     function file(bytes calldata request, uint32 registration, uint8 kind, bytes calldata signature)
         external
         returns (bytes32 requestId)
@@ -46,7 +53,7 @@ abstract contract Requests is Registrations {
         _cosign(requestId, registration, kind, signature);
     }
 
-    /// @inheritdoc IDomainRegistry
+    /// @inheritdoc IDomainRequests
     function cosign(bytes32 requestId, uint32 registration, uint8 kind, bytes calldata signature) external {
         _cosign(requestId, registration, kind, signature);
     }
@@ -70,7 +77,7 @@ abstract contract Requests is Registrations {
 
     // ------------------------------------------------------------------------------------------------------------ closing and drawing
 
-    /// @inheritdoc IDomainRegistry
+    /// @inheritdoc IDomainRequests
     function close(bytes calldata request) external {
         bytes32 requestId = _idOf(request);
         // Also refuses what was never filed: no state but this one has a way to closing.
@@ -112,7 +119,7 @@ abstract contract Requests is Registrations {
         _moveRequest(requestId, RequestStates.CLOSE_UNDRAWN);
     }
 
-    /// @inheritdoc IDomainRegistry
+    /// @inheritdoc IDomainRequests
     function draw(bytes calldata request, bytes calldata candidates) external {
         bytes32 requestId = _idOf(request);
         _nextState(requestId, RequestStates.DRAW);
@@ -198,7 +205,7 @@ abstract contract Requests is Registrations {
 
     // ------------------------------------------------------------------------------------------------------------ confirming and ending
 
-    /// @inheritdoc IDomainRegistry
+    /// @inheritdoc IDomainRequests
     function confirm(bytes32 requestId, bytes32 decisionHash, uint32 registration, bytes calldata signature) external {
         Request storage record = _requests[requestId];
         _nextState(requestId, RequestStates.CONFIRM);
@@ -222,7 +229,7 @@ abstract contract Requests is Registrations {
         _moveRequest(requestId, RequestStates.CONFIRM_LAST);
     }
 
-    /// @inheritdoc IDomainRegistry
+    /// @inheritdoc IDomainRequests
     function reject(bytes32 requestId, uint32 registration, bytes calldata signature) external {
         _nextState(requestId, RequestStates.REJECT);
         _partyBit(_requests[requestId], registration);
@@ -231,14 +238,14 @@ abstract contract Requests is Registrations {
         _drop(requestId, RequestStates.REJECT);
     }
 
-    /// @inheritdoc IDomainRegistry
+    /// @inheritdoc IDomainRequests
     function expire(bytes32 requestId) external {
         _nextState(requestId, RequestStates.EXPIRE);
         if (block.timestamp <= _expiresOf(requestId)) revert NotExpired(_expiresOf(requestId));
         _drop(requestId, RequestStates.EXPIRE);
     }
 
-    /// @inheritdoc IDomainRegistry
+    /// @inheritdoc IDomainRequests
     function tick() external {}
 
     /// @dev Ends a request that has not come to its end, and undoes what it holds.
