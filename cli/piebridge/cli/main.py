@@ -20,6 +20,7 @@ EXIT_INTERRUPTED = 130
 
 _GROUPS = {
     "demo": "piebridge.cli.demo",
+    "management": "piebridge.cli.management_command",
     "network": "piebridge.cli.network",
     "token": "piebridge.cli.token",
     "packet": "piebridge.cli.packet",

@@ -25,6 +25,7 @@ _CONTRACT_KEYS = {
     ContractName.BOARD: "governor_board",
     ContractName.MARKET: "node_market",
     ContractName.RULES: "domain_rules",
+    ContractName.DESK: "domain_desk",
     ContractName.REGISTRY: "domain_registry",
     ContractName.DIRECTORY: "application_directory",
 }

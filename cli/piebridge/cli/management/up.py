@@ -79,7 +79,7 @@ class _Start:
         self._keys = make_keys(plan.keys, self._directory)
         rules = self._rules()
         self._write_genesis(rules)
-        self._progress.done("genesis with the five contracts of the management chain is written")
+        self._progress.done("genesis with the contracts of the management chain is written")
 
         self._progress.working("starting the chain")
         started = self._launch()

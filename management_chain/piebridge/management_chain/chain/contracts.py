@@ -25,6 +25,7 @@ class ContractName(StrEnum):
     BOARD = "GovernorBoard"
     MARKET = "NodeMarket"
     RULES = "DomainRules"
+    DESK = "DomainDesk"
     REGISTRY = "DomainRegistry"
     DIRECTORY = "ApplicationDirectory"
 
@@ -125,6 +126,7 @@ def creation_data(contracts: ManagementContracts, rules: ManagementRules) -> Ite
         "board": contracts.address(ContractName.BOARD),
         "market": contracts.address(ContractName.MARKET),
         "rules": contracts.address(ContractName.RULES),
+        "desk": contracts.address(ContractName.DESK),
         "registry": contracts.address(ContractName.REGISTRY),
         "directory": contracts.address(ContractName.DIRECTORY),
         "foundingSet": rules.founders.hash,
@@ -135,7 +137,9 @@ def creation_data(contracts: ManagementContracts, rules: ManagementRules) -> Ite
     }
     for name in ContractName:
         compiled = artifact(name)
-        inputs: list[dict[str, Any]] = next((entry["inputs"] for entry in compiled.abi if entry["type"] == "constructor"), [])
+        inputs: list[dict[str, Any]] = next(
+            (entry["inputs"] for entry in compiled.abi if entry["type"] == "constructor"), []
+        )
         missing = [parameter["name"] for parameter in inputs if parameter["name"] not in values]
         if missing:
             raise ConfigurationError(f"{name} is made with {', '.join(missing)}, which nothing here gives")

@@ -15,6 +15,7 @@ WORDS: Final[Mapping[str, str]] = MappingProxyType(
         "WrongKeyEpoch": "the governor key was rotated since this was signed: sign again with the current one",
         "WrongGovernorSignature": "the governors have not signed this",
         "MalformedBody": "the governor message asks for something that this contract does not do",
+        "OnlyThroughRegistry": "this contract only lends its code to the DomainRegistry: call that one",
         "OnlySelf": "only the contract itself may call this: send it as a governor message",
         "NotEnoughGas": "too little gas: send the same again with more",
         "MalformedSignature": "a signature is not in its one form (65 bytes, low s)",

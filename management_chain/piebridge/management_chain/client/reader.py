@@ -110,17 +110,23 @@ class ManagementReader:
     async def node(self, number: int) -> NodeView:
         """Return a node of the market."""
         (fields,) = await self._call(ContractName.MARKET, "nodeOf", number)
-        operator, state, *middle, consensus_key, endorsement, agent, peer, endpoint = fields
         return NodeView(
             number,
-            operator,
-            NodeState(state),
-            *middle,
-            bytes(consensus_key),
-            _address(endorsement),
-            _address(agent),
-            bytes(peer),
-            bytes(endpoint).decode("ascii", "replace"),
+            operator=fields[0],
+            state=NodeState(fields[1]),
+            reputation=fields[2],
+            served=fields[3],
+            absences=fields[4],
+            relay=fields[5],
+            capacity=fields[6],
+            available_from=fields[7],
+            available_until=fields[8],
+            last_seen=fields[9],
+            consensus_key=bytes(fields[10]),
+            endorsement=_address(fields[11]),
+            agent=_address(fields[12]),
+            peer=bytes(fields[13]),
+            endpoint=bytes(fields[14]).decode("ascii", "replace"),
         )
 
     async def offered_nodes(self) -> tuple[int, ...]:
