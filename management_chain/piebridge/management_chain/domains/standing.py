@@ -1,4 +1,4 @@
-"""Where a request and its domain are in their lives, what they wait for, and who must act. Pure: facts in, words out."""
+"""Where a request and its domain are in their lives, what they wait for, who must act. Pure: facts in, words out."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -77,7 +77,7 @@ def request_standing(facts: RequestFacts) -> Standing:
             "its time is over",
             "somebody who says so: reserved nodes are free again then",
             ("anybody",),
-            f"piebridge domain close --request {short}",
+            f"piebridge domain advance --request {short}",
             stuck=True,
         )
     if view.state in (RequestState.FILED, RequestState.COSIGNED) and _is_stale(facts):
@@ -138,7 +138,7 @@ def _cosigned(facts: RequestFacts, short: str) -> Standing:
         "approved by all parachains concerned",
         "closing: " + ("the nodes that can be drawn are fixed then" if facts.draws else "the decision is made then"),
         ("anybody",),
-        f"piebridge domain close --request {short}",
+        f"piebridge domain advance --request {short}",
     )
 
 
@@ -151,7 +151,7 @@ def _closed(facts: RequestFacts, short: str) -> Standing:
         if left > 0
         else "the draw of the nodes",
         ("anybody",),
-        f"piebridge domain close --request {short}",
+        f"piebridge domain advance --request {short}",
     )
 
 
@@ -174,7 +174,7 @@ def _confirmed(facts: RequestFacts, short: str) -> Standing:
             + ", ".join(f"relay chain {relay} ({count})" for relay, count in differing.items()),
             "nothing that could come: it expires, and is asked for anew with other nodes",
             ("anybody, once it has expired",),
-            f"piebridge domain close --request {short}",
+            f"piebridge domain advance --request {short}",
             stuck=True,
         )
     return Standing(
