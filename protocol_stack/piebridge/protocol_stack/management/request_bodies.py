@@ -415,7 +415,7 @@ def decode_request_body(kind: int, data: bytes) -> RequestBody:
 
 def _are_safe(chains: Sequence[RegisterChain]) -> bool:
     return all(
-        (chain.method is Method.SPV or chain.depth >= 1) and (chain.notaries is None or chain.notaries.safe)
+        (chain.method is not Method.NOTARY or chain.depth >= 1) and (chain.notaries is None or chain.notaries.safe)
         for chain in chains
     )
 

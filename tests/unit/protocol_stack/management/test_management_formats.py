@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
 import pytest
@@ -37,6 +38,7 @@ from piebridge.protocol_stack.management.tags import (
     ManagementContract,
     Place,
 )
+from piebridge.protocol_stack.verification.base import Method
 from testkit import management_samples
 from testkit.samples import Samples, key_address
 
@@ -173,14 +175,14 @@ def test_a_form_is_safe_with_two_chains_depth_and_quorums_only() -> None:
     form = sample(some_form, wanted)
     assert not replace(form, chains=form.chains[:1]).safe
     assert not replace(form, parameters=replace(form.parameters, seats=1, threshold=1)).safe
-    shallow = sample(
-        some_form,
-        lambda body: any(chain.notaries and chain.depth > 0 and chain.notaries.safe for chain in body.chains),
-    )
-    index = next(i for i, chain in enumerate(shallow.chains) if chain.notaries and chain.depth > 0)
-    chains = list(shallow.chains)
-    chains[index] = replace(chains[index], depth=0)
-    assert not replace(shallow, chains=tuple(chains)).safe
+
+    def is_deep_by(body: Form, method: Method) -> bool:
+        return body.safe and all(chain.method is method and chain.depth > 0 for chain in body.chains)
+
+    for method in Method:
+        deep = sample(some_form, partial(is_deep_by, method=method))
+        shallow = tuple(replace(chain, depth=0) for chain in deep.chains)
+        assert replace(deep, chains=shallow).safe is (method is not Method.NOTARY)
 
 
 # --- decisions
