@@ -3,12 +3,13 @@
 import asyncio
 import secrets
 import sys
+import time
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
-from eth_utils.address import to_checksum_address
+from rich.markup import escape
 
 from piebridge.cli import output, passphrase, progress
 from piebridge.cli.management import domain_reports, management_file
@@ -22,20 +23,21 @@ from piebridge.management_chain.client.views import DomainState, RequestState
 from piebridge.management_chain.domains import domain_file, lint, looking, requesting
 from piebridge.management_chain.domains.domain_file import DomainFile
 from piebridge.management_chain.domains.lint import Finding, Severity
-from piebridge.management_chain.domains.standing import kind_in_words
+from piebridge.management_chain.domains.standing import request_standing
 from piebridge.management_chain.domains.template import domain_template
 from piebridge.protocol_stack.governor_relay_bodies import GatewayQuota, Gateways
 from piebridge.protocol_stack.management.digests import RepresentativeKind
 from piebridge.protocol_stack.management.draw import first_draw_block
-from piebridge.protocol_stack.management.parameters import Consensus, DomainParameters
+from piebridge.protocol_stack.management.parameters import Consensus
 from piebridge.protocol_stack.management.request import DomainRequest
 from piebridge.protocol_stack.management.request_bodies import (
     ChangeGateways,
+    ChangeParameters,
     Dissolve,
+    Form,
     Join,
     Leave,
     RequestBody,
-    RequestKind,
     ScaleDown,
     ScaleUp,
 )
@@ -55,9 +57,7 @@ RegistrationOption = Annotated[
 RequestOption = Annotated[
     str, typer.Option("--request", help="Id of the request, or its beginning, as `status` shows it.")
 ]
-ExpiresOption = Annotated[
-    int, typer.Option("--expires-in", help="Seconds after which the request dies.", min=1)
-]
+ExpiresOption = Annotated[int, typer.Option("--expires-in", help="Seconds after which the request dies.", min=1)]
 SingleOperatorOption = Annotated[
     bool,
     typer.Option(
@@ -68,6 +68,7 @@ SingleOperatorOption = Annotated[
 DomainArgument = Annotated[int, typer.Argument(help="Number of the domain.", min=1, show_default=False)]
 
 _WEEK_SECONDS = 7 * 24 * 3600
+_T = TypeVar("_T")
 
 
 @app.command()
@@ -114,7 +115,9 @@ def lint_file(
         if bad:
             output.complain(f"{file} is refused for {len(bad)} reason(s)")
         else:
-            output.say(f"{file} is accepted{' (--dev)' if dev else ''}; next: [bold]piebridge domain request --file {file}[/]")
+            output.say(
+                f"{file} is accepted{' (--dev)' if dev else ''}; next: [bold]piebridge domain request --file {file}[/]"
+            )
     if bad:
         raise typer.Exit(1)
 
@@ -425,7 +428,7 @@ def scale(
 
     Example: piebridge domain scale 1 --to 2 --file domain.toml --registration 1 --as alice
     """
-    chains = None if file is None else domain_file.parse_chains_of(_read_text(file))
+    chains = None if file is None else domain_file.parse_members(_read_text(file))
 
     async def body(session: Session) -> RequestBody:
         view = await session.reader.domain(domain)
@@ -522,28 +525,158 @@ def _change(
         if view.state is DomainState.NONE:
             raise ConfigurationError(f"there is no domain {domain}; `piebridge domain list` shows all")
         life = await _life(session, expires_in)
-        single = DomainParameters.decode(view.parameters).consensus is Consensus.SINGLE_OPERATOR
         made = requesting.change_request(view, await make(session), life)
-        return await _file(session, made, registration, single_operator=single and _names_parameters(made))
+        return await _file(session, made, registration, single_operator=False)
 
     _tell_request(_act(act, management, account, secret, silent=as_json), management, as_json=as_json)
 
 
-def _act[T](
-    act: Callable[[Session, Progress], Coroutine[Any, Any, T]],
+def _act(
+    act: Callable[[Session, Progress], Coroutine[Any, Any, _T]],
     management: Path,
     account: str,
     secret: Secret,
     *,
     silent: bool,
-) -> T:
+) -> _T:
     """Do something as an account, and show that it goes on."""
     file = management_file.load(management)
 
-    async def main() -> T:
+    async def main() -> _T:
         async with open_management(file, management, account=account, secret=secret) as session:
             shown.working("waiting for the next block")
             return await act(session, shown)
 
     with progress.shown(silent=silent) as shown:
         return asyncio.run(main())
+
+
+async def _life(session: Session, expires_in_seconds: int) -> requesting.Life:
+    _, now = await session.reader.head()
+    # An idle chain's newest block may be old; a request must not be dead when it arrives.
+    return requesting.Life(max(now, int(time.time())), expires_in_seconds, secrets.randbits(64))
+
+
+async def _file(session: Session, made: DomainRequest, registration: int, *, single_operator: bool) -> bytes:
+    """File a request with the approval of its first party, and return its id."""
+    kind = _approval(made, single_operator=single_operator)
+    await session.send(ContractName.REGISTRY, "file", made.encode(), registration, kind, b"")
+    return made.request_id(session.file.contracts.place(ContractName.REGISTRY))
+
+
+def _approval(content: DomainRequest, *, single_operator: bool) -> RepresentativeKind:
+    """Return the kind of approval that a request needs.
+
+    Raises:
+        ConfigurationError: one operator shall hold all keys, and the user has not said that this is meant.
+    """
+    if not _asks_for_single_operator(content):
+        return RepresentativeKind.APPROVE
+    if not single_operator:
+        raise ConfigurationError(
+            "this request gives all keys of the relay chains to one operator, who could endorse anything: if that is "
+            "meant, say so with --single-operator"
+        )
+    return RepresentativeKind.APPROVE_SINGLE_OPERATOR
+
+
+def _asks_for_single_operator(content: DomainRequest) -> bool:
+    body = content.body
+    return isinstance(body, Form | ChangeParameters) and body.parameters.consensus is Consensus.SINGLE_OPERATOR
+
+
+async def _advance(session: Session, shown: Progress, request_id: bytes, content: DomainRequest) -> None:
+    """Do what anybody may do for a request now.
+
+    Raises:
+        ConfigurationError: it waits for somebody else.
+    """
+    facts = await looking.look_at_request(session.reader, request_id, content)
+    state, data = facts.view.state, content.encode()
+    now = max(facts.now, int(time.time()))
+    if not state.ended and state is not RequestState.EXECUTING and now >= facts.view.expires:
+        await session.send(ContractName.REGISTRY, "expire", request_id)
+        shown.done("ended: its time is over")
+        return
+    if state is RequestState.COSIGNED:
+        await session.send(ContractName.REGISTRY, "close", data)
+        shown.done("closed")
+        view = await session.reader.request(request_id)
+        if view.state is not RequestState.CLOSED:
+            return
+        state = view.state
+    if state is not RequestState.CLOSED:
+        standing = request_standing(facts)
+        raise ConfigurationError(
+            f"nothing that anybody could do: {standing.where}"
+            + (f"; it waits for {standing.waits_for}" if standing.waits_for else "")
+        )
+    view = await session.reader.request(request_id)
+    first = first_draw_block(view.closed_in_block)
+    # The seed is the hash of a block after the closing; an idle chain makes none, so one is asked for.
+    while (head := (await session.reader.head())[0]) < first - 1:
+        shown.working(f"waiting for {first - 1 - head} more block(s) before the draw")
+        await session.send(ContractName.REGISTRY, "tick")
+    shown.working("drawing the nodes")
+    await session.send(ContractName.REGISTRY, "draw", data, await session.reader.candidates(view))
+    shown.done("the draw is made")
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(
+            f"{path} cannot be read: {error}; `piebridge domain template --out {path}` makes one"
+        ) from error
+
+
+def _read_file(path: Path) -> DomainFile:
+    return domain_file.parse(_read_text(path))
+
+
+def _refuse(findings: list[Finding], file: Path, *, dev: bool) -> None:
+    """Refuse a file that is not safe.
+
+    Raises:
+        ConfigurationError: it is not; every reason is told.
+    """
+    if bad := lint.refused(findings, dev=dev):
+        reasons = "\n".join(f"  {item.place}: {item.problem}. Write: {item.advice}" for item in bad)
+        raise ConfigurationError(f"{file} is refused:\n{reasons}")
+
+
+def _finding(item: Finding) -> dict[str, str]:
+    return {
+        "rule": item.rule,
+        "severity": item.severity.value,
+        "place": item.place,
+        "problem": item.problem,
+        "advice": item.advice,
+    }
+
+
+def _show_findings(findings: Sequence[Finding], file: Path) -> None:
+    colours = {Severity.BROKEN: "red", Severity.UNSAFE: "red", Severity.REMARK: "yellow"}
+    for item in findings:
+        output.say(f"[{colours[item.severity]}]{item.severity.value}[/] {escape(item.place)}  ({item.rule})")
+        output.say(f"    {escape(item.problem)}")
+        output.say(f"    [bold]write:[/] {escape(item.advice)}")
+    if not findings:
+        output.say(f"nothing is wrong with {file}")
+
+
+def _tell_request(request_id: bytes, management: Path, *, as_json: bool, done: str = "filed") -> None:
+    """Say what has become of a request, and what comes next."""
+
+    async def look() -> dict[str, Any]:
+        async with open_reader(management_file.load(management)) as reader:
+            found, content = await looking.find_request(reader, request_id.hex())
+            return await domain_reports.request_report(reader, found, content)
+
+    document = asyncio.run(look())
+    if as_json:
+        output.print_json({"done": done, **document})
+    else:
+        output.say(f"{done}: request 0x{request_id.hex()}")
+        domain_reports.show(document)

@@ -21,6 +21,7 @@ EXIT_INTERRUPTED = 130
 _GROUPS = {
     "demo": "piebridge.cli.demo",
     "management": "piebridge.cli.management_command",
+    "domain": "piebridge.cli.domain",
     "network": "piebridge.cli.network",
     "token": "piebridge.cli.token",
     "packet": "piebridge.cli.packet",

@@ -199,6 +199,15 @@ def parse_chains(text: str) -> tuple[ChainWish, ...]:
     return chains
 
 
+def parse_members(text: str) -> tuple[ChainWish, ...]:
+    """Read the parachains of a domain file, or of a file that holds nothing else.
+
+    Raises:
+        DomainFileError: as :func:`parse`.
+    """
+    return parse(text).chains if "\n[domain]" in f"\n{text}" else parse_chains(text)
+
+
 def _chain(table: TomlTable) -> ChainWish:
     verification = table.choice("verification", VERIFICATION)
     chain = ChainWish(

@@ -1,9 +1,11 @@
 """Gathers the facts that decide where requests and domains stand."""
 
 from piebridge.crypto.errors import ConfigurationError
+from piebridge.management_chain.chain.contracts import ContractName
 from piebridge.management_chain.client.reader import ManagementReader
 from piebridge.management_chain.client.views import RequestState, RequestView
 from piebridge.management_chain.domains.standing import RequestFacts, Standing, draws_nodes, request_standing
+from piebridge.protocol_stack.governor_relay_bodies import GatewayQuota, Gateways
 from piebridge.protocol_stack.management.request import DomainRequest
 from piebridge.protocol_stack.management.request_bodies import Replace
 
@@ -59,6 +61,13 @@ async def operators_on_offer(reader: ManagementReader, capacity_min: int) -> int
     """Return how many operators have a node on offer that is strong enough now."""
     nodes = [await reader.node(number) for number in await reader.offered_nodes()]
     return len({node.operator for node in nodes if node.capacity >= capacity_min})
+
+
+async def authorised_gateways(reader: ManagementReader, domain: int) -> Gateways:
+    """Return all gateways that are authorised in a domain, addresses ascending."""
+    events = await reader.events(ContractName.REGISTRY, "GatewayAuthorised", [domain.to_bytes(32, "big")])
+    quotas = {bytes.fromhex(event.arguments["gateway"][2:]): int(event.arguments["quota"]) for event in events}
+    return Gateways(tuple(GatewayQuota(address, quota) for address, quota in sorted(quotas.items()) if quota))
 
 
 async def _reports(reader: ManagementReader, view: RequestView) -> tuple[dict[int, tuple[int, ...]], dict[int, int]]:

@@ -185,4 +185,3 @@ async def _checkpoint(wish: ChainWish, client: LightClientWish) -> CometBftCheck
         app_hash=header.app_hash,
         next_validators_hash=header.next_validators_hash,
     )
-
