@@ -17,3 +17,19 @@ AccountOption = Annotated[
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+RegistrationOption = Annotated[
+    int,
+    typer.Option("--registration", help="Number of the parachain for which you act.", min=1, show_default=False),
+]
+RequestOption = Annotated[
+    str, typer.Option("--request", help="Id of the request, or its beginning, as `status` shows it.")
+]
+ExpiresOption = Annotated[int, typer.Option("--expires-in", help="Seconds after which the request dies.", min=1)]
+SingleOperatorOption = Annotated[
+    bool,
+    typer.Option(
+        "--single-operator",
+        help="Yes, one operator shall hold all keys of the relay chains; every approval has to say so.",
+    ),
+]
+DomainArgument = Annotated[int, typer.Argument(help="Number of the domain.", min=1, show_default=False)]
