@@ -8,6 +8,7 @@ import typer
 from piebridge.cli import passphrase
 from piebridge.cli.management import filing
 from piebridge.cli.management.acting import Secret, Session
+from piebridge.cli.management.filing import Applicant
 from piebridge.cli.management.management_file import DEFAULT_DIRECTORY
 from piebridge.cli.management.options import (
     AccountOption,
@@ -55,9 +56,8 @@ def join(
         filing.refuse([item for chain in chains for item in lint.lint_chain(chain)], file, dev=governors.dev)
         return Join(await requesting.register_chains(chains, session.reader))
 
-    filing.change(
-        domain, body, registration, account, expires_in, management, Secret(passphrase_file, passphrase_fd), json
-    )
+    secret = Secret(passphrase_file, passphrase_fd)
+    filing.change(Applicant(domain, registration, account, expires_in, management, secret, json), body)
 
 
 def leave(
@@ -81,9 +81,8 @@ def leave(
     async def body(_session: Session) -> RequestBody:
         return Leave(registration, excluded=False) if exclude is None else Leave(exclude, excluded=True)
 
-    filing.change(
-        domain, body, registration, account, expires_in, management, Secret(passphrase_file, passphrase_fd), json
-    )
+    secret = Secret(passphrase_file, passphrase_fd)
+    filing.change(Applicant(domain, registration, account, expires_in, management, secret, json), body)
 
 
 def scale(
@@ -136,9 +135,8 @@ def scale(
             await looking.authorised_gateways(session.reader, domain),
         )
 
-    filing.change(
-        domain, body, registration, account, expires_in, management, Secret(passphrase_file, passphrase_fd), json
-    )
+    secret = Secret(passphrase_file, passphrase_fd)
+    filing.change(Applicant(domain, registration, account, expires_in, management, secret, json), body)
 
 
 def dissolve(
@@ -159,9 +157,8 @@ def dissolve(
     async def body(_session: Session) -> RequestBody:
         return Dissolve()
 
-    filing.change(
-        domain, body, registration, account, expires_in, management, Secret(passphrase_file, passphrase_fd), json
-    )
+    secret = Secret(passphrase_file, passphrase_fd)
+    filing.change(Applicant(domain, registration, account, expires_in, management, secret, json), body)
 
 
 def authorise_gateway(
@@ -186,6 +183,5 @@ def authorise_gateway(
     async def body(session: Session) -> RequestBody:
         return ChangeGateways(Gateways((GatewayQuota(session.address_of(gateway), quota),)))
 
-    filing.change(
-        domain, body, registration, account, expires_in, management, Secret(passphrase_file, passphrase_fd), json
-    )
+    secret = Secret(passphrase_file, passphrase_fd)
+    filing.change(Applicant(domain, registration, account, expires_in, management, secret, json), body)
