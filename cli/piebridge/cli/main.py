@@ -26,6 +26,7 @@ _GROUPS = {
     "token": "piebridge.cli.token",
     "packet": "piebridge.cli.packet",
     "oracle": "piebridge.cli.oracle_command",
+    "node": "piebridge.cli.node",
     "keys": "piebridge.cli.keys",
     "chain": "piebridge.cli.chain",
     "gateway": "piebridge.cli.gateway",

@@ -141,21 +141,24 @@ def account_key(file: ManagementFile, directory: Path, account: str, secret: Sec
         ConfigurationError: there is no such account.
         KeystoreError: its keystore cannot be opened.
     """
-    for entry in file.accounts:
-        if account == entry.name:
-            folder = folder_of(directory)
-            password = folder / entry.password_file if entry.password_file else secret.file
-            words = passphrase.read(password, None, prompt=f"Passphrase of {account}")
-            return keystore.load(folder / entry.key_file, KeyPurpose.USER, words, dev=file.dev)
-    path = Path(account)
+    entry = next((entry for entry in file.accounts if account == entry.name), None)
+    path = Path(account) if entry is None else folder_of(directory) / entry.key_file
     if not path.is_file():
-        known = ", ".join(entry.name for entry in file.accounts) or "no local accounts"
+        known = ", ".join(entry.name for entry in file.accounts) or "none is local"
         raise ConfigurationError(
-            f"--as {account}: there is no such local account ({known}) and no such keystore; "
+            f"--as {account}: there is no such account ({known}) and no such keystore; "
             "`piebridge keys generate NAME.json --purpose user` makes one"
         )
-    words = passphrase.read(secret.file, secret.descriptor, prompt=f"Passphrase of {account}")
+    words = account_passphrase(file, directory, account, secret)
     return keystore.load(path, KeyPurpose.USER, words, dev=file.dev)
+
+
+def account_passphrase(file: ManagementFile, directory: Path, account: str, secret: Secret) -> str:
+    """Return the passphrase of an account's keystore; those of a node that it offers have the same."""
+    entry = next((entry for entry in file.accounts if account == entry.name), None)
+    if entry is not None and entry.password_file is not None:
+        return passphrase.read(folder_of(directory) / entry.password_file, None, prompt="")
+    return passphrase.read(secret.file, secret.descriptor, prompt=f"Passphrase of {account}")
 
 
 async def governed_by_us(session: Session, name: ContractName, domain: int, kind: int, body: bytes) -> None:
