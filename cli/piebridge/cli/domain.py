@@ -9,9 +9,9 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from piebridge.cli import domain_changes, output, passphrase
-from piebridge.cli.management import domain_reports, filing, management_file
-from piebridge.cli.management.acting import Secret, Session, open_reader, parse_address
+from piebridge.cli import domain_changes, network_file, output, passphrase
+from piebridge.cli.management import domain_reports, filing, local_domain, management_file
+from piebridge.cli.management.acting import Secret, Session, open_reader
 from piebridge.cli.management.management_file import DEFAULT_DIRECTORY
 from piebridge.cli.management.options import (
     AccountOption,
@@ -41,13 +41,21 @@ app = typer.Typer(
 @app.command()
 def template(
     out: Annotated[Path | None, typer.Option("--out", help="Write it to this file instead of the screen.")] = None,
+    network: Annotated[
+        Path | None,
+        typer.Option(
+            "--network", help="Folder of a local network: fill its chains and gateways in.", show_default=False
+        ),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Print a commented domain.toml; what has to be filled in is marked with an arrow.
 
-    Example: piebridge domain template --out domain.toml
+    Examples: piebridge domain template --out domain.toml
+
+    piebridge domain template --network piebridge-network --out domain.toml
     """
-    text = domain_template()
+    text = domain_template() if network is None else local_domain.filled_template(network_file.load(network))
     if out is None:
         output.print_json({"template": text}) if json else sys.stdout.write(text)
         return
@@ -59,7 +67,8 @@ def template(
     if json:
         output.print_json({"file": str(out)})
     else:
-        output.say(f"wrote {out}; fill in what is marked with <--, then: [bold]piebridge domain lint {out}[/]")
+        todo = "fill in what is marked with <--, then" if network is None else "look it through, then"
+        output.say(f"wrote {out}; {todo}: [bold]piebridge domain lint {out}[/]")
 
 
 @app.command("lint")
@@ -98,6 +107,11 @@ def register(
     hub_chain: Annotated[
         int | None, typer.Option("--hub-chain", help="EVM chain id of the hub's chain, with --registration.")
     ] = None,
+    network: Annotated[
+        Path | None,
+        typer.Option("--network", help="Folder of a local network that says both of --chain.", show_default=False),
+    ] = None,
+    chain: Annotated[str | None, typer.Option("--chain", help="Name of a chain of --network.")] = None,
     management: ManagementOption = DEFAULT_DIRECTORY,
     passphrase_file: passphrase.FileOption = None,
     passphrase_fd: passphrase.DescriptorOption = None,
@@ -111,14 +125,16 @@ def register(
 
     piebridge domain register --as alice --registration 1 --hub 0x12... --hub-chain 91001
     """
-    binding = (registration, hub, hub_chain)
-    if any(item is not None for item in binding) and any(item is None for item in binding):
-        raise ConfigurationError("--registration, --hub and --hub-chain belong together: give all three, or none")
+    target = local_domain.hub_of(hub, hub_chain, network, chain)
+    if (registration is None) != (target is None):
+        raise ConfigurationError(
+            "to bind a hub, give --registration together with --hub and --hub-chain (or --network and --chain); to get "
+            "a number, give none of them"
+        )
 
     async def doing(session: Session, _shown: Progress) -> int:
-        if registration is not None and hub is not None and hub_chain is not None:
-            address = parse_address(hub, [])
-            await session.send(ContractName.REGISTRY, "bindHub", registration, hub_chain, address)
+        if registration is not None and target is not None:
+            await session.send(ContractName.REGISTRY, "bindHub", registration, *target)
             return registration
         events = await session.send(ContractName.REGISTRY, "register")
         return next(int(event.arguments["registration"]) for event in events if event.name == "Registered")
@@ -126,11 +142,11 @@ def register(
     number = filing.act(doing, management, account, Secret(passphrase_file, passphrase_fd), silent=json)
     if json:
         output.print_json({"registration": number, "bound": registration is not None})
-    elif registration is None:
+    elif target is None:
         output.say(f"registration {number} is yours; make the hub with this number, then bind it:")
         output.say(f"  piebridge domain register --as {account} --registration {number} --hub 0x... --hub-chain ID")
     else:
-        output.say(f"registration {number} is bound to {hub} on EVM chain {hub_chain}, for ever")
+        output.say(f"registration {number} is bound to 0x{target[1].hex()} on EVM chain {target[0]}, for ever")
 
 
 @app.command()
@@ -169,9 +185,9 @@ def request(
 
 @app.command()
 def approve(
-    request_id: RequestOption,
     registration: RegistrationOption,
     account: AccountOption,
+    request_id: RequestOption = None,
     single_operator: SingleOperatorOption = False,
     reject: Annotated[bool, typer.Option("--reject", help="Refuse the request, for good, instead.")] = False,
     management: ManagementOption = DEFAULT_DIRECTORY,
@@ -183,7 +199,7 @@ def approve(
 
     Before you approve: `piebridge domain show --request ID` shows what is asked for and which nodes were drawn.
 
-    Example: piebridge domain approve --request 0x3f2a --registration 2 --as bob
+    Example: piebridge domain approve --registration 2 --as bob
     """
 
     async def doing(session: Session, _shown: Progress) -> tuple[bytes, str]:
@@ -214,8 +230,8 @@ def approve(
 
 @app.command()
 def advance(
-    request_id: RequestOption,
     account: AccountOption,
+    request_id: RequestOption = None,
     management: ManagementOption = DEFAULT_DIRECTORY,
     passphrase_file: passphrase.FileOption = None,
     passphrase_fd: passphrase.DescriptorOption = None,
@@ -223,7 +239,7 @@ def advance(
 ) -> None:
     """Do for a request what anybody may: close it when it is approved, draw its nodes, end it when its time is over.
 
-    Example: piebridge domain advance --request 0x3f2a --as carol
+    Example: piebridge domain advance --as carol
     """
 
     async def doing(session: Session, shown: Progress) -> bytes:

@@ -22,7 +22,12 @@ RegistrationOption = Annotated[
     typer.Option("--registration", help="Number of the parachain for which you act.", min=1, show_default=False),
 ]
 RequestOption = Annotated[
-    str, typer.Option("--request", help="Id of the request, or its beginning, as `status` shows it.")
+    str | None,
+    typer.Option(
+        "--request",
+        help="Id of the request, or its beginning, as `status` shows it. Not needed where only one is under way.",
+        show_default=False,
+    ),
 ]
 ExpiresOption = Annotated[int, typer.Option("--expires-in", help="Seconds after which the request dies.", min=1)]
 SingleOperatorOption = Annotated[

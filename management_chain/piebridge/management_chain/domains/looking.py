@@ -12,12 +12,18 @@ from piebridge.protocol_stack.management.request_bodies import Replace
 _ZERO_HASH = bytes(32)
 
 
-async def find_request(reader: ManagementReader, text: str) -> tuple[bytes, DomainRequest]:
+async def find_request(reader: ManagementReader, text: str | None) -> tuple[bytes, DomainRequest]:
     """Return a request by its id or the beginning of that, with what it asks for.
+
+    Args:
+        reader: the chain.
+        text: the id; None for the only request that is under way.
 
     Raises:
         ConfigurationError: there is none, or several begin so.
     """
+    if text is None:
+        return await _only_request(reader)
     wanted = text.removeprefix("0x").lower()
     found = [item for item in await reader.requests() if item[0].hex().startswith(wanted)]
     if len(found) != 1 or not wanted:
@@ -28,6 +34,18 @@ async def find_request(reader: ManagementReader, text: str) -> tuple[bytes, Doma
             else f"{len(found)} requests begin with {text!r}: {many}; give more of it"
         )
     return found[0]
+
+
+async def _only_request(reader: ManagementReader) -> tuple[bytes, DomainRequest]:
+    open_requests = [item for item in await reader.requests() if not (await reader.request(item[0])).state.ended]
+    if len(open_requests) != 1:
+        many = ", ".join(f"0x{request_id.hex()[:8]}" for request_id, _ in open_requests[:8])
+        raise ConfigurationError(
+            f"{len(open_requests)} requests are under way ({many}): name one with --request"
+            if open_requests
+            else "no request is under way; `piebridge domain list --all` shows those that have ended"
+        )
+    return open_requests[0]
 
 
 async def look_at_request(reader: ManagementReader, request_id: bytes, content: DomainRequest) -> RequestFacts:
