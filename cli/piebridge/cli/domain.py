@@ -43,9 +43,7 @@ def template(
     out: Annotated[Path | None, typer.Option("--out", help="Write it to this file instead of the screen.")] = None,
     network: Annotated[
         Path | None,
-        typer.Option(
-            "--network", help="Folder of a local network: fill its chains and gateways in.", show_default=False
-        ),
+        typer.Option("--network", help="Folder of a local network, whose chains are filled in.", show_default=False),
     ] = None,
     json: JsonOption = False,
 ) -> None:

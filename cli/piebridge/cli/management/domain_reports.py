@@ -85,7 +85,7 @@ async def domain_details(reader: ManagementReader, number: int) -> dict[str, Any
     members = [await reader.registration(member) for member in domain.members]
     return {
         **await domain_report(reader, number),
-        "parameters": _parameters(DomainParameters.decode(domain.parameters)),
+        "parameters": _parameters(DomainParameters.decode(domain.parameters)) if domain.parameters else {},
         "parachains": [
             {
                 "registration": item.number,

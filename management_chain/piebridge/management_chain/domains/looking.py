@@ -22,11 +22,11 @@ async def find_request(reader: ManagementReader, text: str | None) -> tuple[byte
     Raises:
         ConfigurationError: there is none, or several begin so.
     """
-    if text is None:
+    wanted = (text or "").removeprefix("0x").lower()
+    if not wanted:
         return await _only_request(reader)
-    wanted = text.removeprefix("0x").lower()
     found = [item for item in await reader.requests() if item[0].hex().startswith(wanted)]
-    if len(found) != 1 or not wanted:
+    if len(found) != 1:
         many = ", ".join(f"0x{request_id.hex()[:12]}" for request_id, _ in found[:8])
         raise ConfigurationError(
             f"no request begins with {text!r}; `piebridge domain list` shows all"

@@ -169,8 +169,8 @@ async def _checkpoint(wish: ChainWish, client: LightClientWish) -> CometBftCheck
     for url, header in zip(wish.cometbft_rpc_urls, headers, strict=True):
         if header.hash() != headers[0].hash():
             raise VerificationError(
-                f"chain {wish.name!r}: {wish.cometbft_rpc_urls[0]} and {url} tell different headers of height {height}: "
-                "one of them lies or has forked. Nothing is filed; find out which",
+                f"chain {wish.name!r}: {wish.cometbft_rpc_urls[0]} and {url} tell different headers of height "
+                f"{height}: one of them lies or has forked. Nothing is filed; find out which",
                 expected=headers[0].hash(),
                 actual=header.hash(),
             )

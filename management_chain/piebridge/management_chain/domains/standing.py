@@ -77,7 +77,7 @@ def request_standing(facts: RequestFacts) -> Standing:
             "its time is over",
             "somebody who says so: reserved nodes are free again then",
             ("anybody",),
-            f"piebridge domain advance --request {short}",
+            f"piebridge domain advance --request {short} --as ACCOUNT",
             stuck=True,
         )
     if view.state in (RequestState.FILED, RequestState.COSIGNED) and _is_stale(facts):
@@ -85,7 +85,7 @@ def request_standing(facts: RequestFacts) -> Standing:
             "stale: the domain has changed since it was made",
             "a new request; this one can only be rejected or expire",
             _representatives(view.parties),
-            f"piebridge domain approve --reject --request {short}",
+            f"piebridge domain approve --reject --request {short} --registration N --as ACCOUNT",
             stuck=True,
         )
     return _STANDINGS[view.state](facts, short)
@@ -138,7 +138,7 @@ def _cosigned(facts: RequestFacts, short: str) -> Standing:
         "approved by all parachains concerned",
         "closing: " + ("the nodes that can be drawn are fixed then" if facts.draws else "the decision is made then"),
         ("anybody",),
-        f"piebridge domain advance --request {short}",
+        f"piebridge domain advance --request {short} --as ACCOUNT",
     )
 
 
@@ -151,7 +151,7 @@ def _closed(facts: RequestFacts, short: str) -> Standing:
         if left > 0
         else "the draw of the nodes",
         ("anybody",),
-        f"piebridge domain advance --request {short}",
+        f"piebridge domain advance --request {short} --as ACCOUNT",
     )
 
 
@@ -174,7 +174,7 @@ def _confirmed(facts: RequestFacts, short: str) -> Standing:
             + ", ".join(f"relay chain {relay} ({count})" for relay, count in differing.items()),
             "nothing that could come: it expires, and is asked for anew with other nodes",
             ("anybody, once it has expired",),
-            f"piebridge domain advance --request {short}",
+            f"piebridge domain advance --request {short} --as ACCOUNT",
             stuck=True,
         )
     return Standing(

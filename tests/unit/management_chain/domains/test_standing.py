@@ -45,7 +45,7 @@ def test_filed_waits_for_those_who_have_not_approved() -> None:
 
 def test_cosigned_waits_for_anybody_who_closes() -> None:
     drawn = request_standing(facts(RequestState.COSIGNED))
-    assert (drawn.who, drawn.command) == (("anybody",), "piebridge domain advance --request 0xabababab")
+    assert (drawn.who, drawn.command) == (("anybody",), "piebridge domain advance --request 0xabababab --as ACCOUNT")
     assert "can be drawn" in drawn.waits_for
     assert "decision is made" in request_standing(facts(RequestState.COSIGNED, draws=False)).waits_for
 
