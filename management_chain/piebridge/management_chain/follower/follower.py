@@ -100,6 +100,7 @@ class ManagementFollower:
             TrustExpiredError: nothing was trusted for too long: a new trust root is needed.
             ForkError: two signed headers exclude each other.
         """
+        self._trust.check()
         if self._trust.state is None:
             await self._first("header of the trust root", self._start)
         trusted = await self._advance()
@@ -112,19 +113,17 @@ class ManagementFollower:
     async def _advance(self) -> ConsensusState:
         trusted = self._newest()
         heights = await asyncio.gather(*(node.height() for node in self._nodes), return_exceptions=True)
-        ahead: list[tuple[int, int]] = []
-        reachable = False
-        for index, height in enumerate(heights):
+        claimed: dict[ManagementNode, int] = {}
+        for node, height in zip(self._nodes, heights, strict=True):
             if isinstance(height, int):
-                reachable = True
-                if height > trusted.height_on_source:
-                    ahead.append((height, index))
+                claimed[node] = height
             elif not isinstance(height, ChainError | ProtocolError):
                 raise height
-        if not reachable:
+        if not claimed:
             raise TransientChainError(f"no node of the management chain answers: {heights[0]}")
-        for height, index in sorted(ahead, reverse=True):
-            node = self._nodes[index]
+        for node, height in sorted(claimed.items(), key=lambda item: item[1], reverse=True):
+            if height <= trusted.height_on_source:
+                break
             try:
                 reached = await self._climb(node, trusted, height)
             except (TrustExpiredError, ForkError):
@@ -133,7 +132,10 @@ class ManagementFollower:
                 _log.warning("management node %s: %s", node.name, error)
                 trusted = self._newest()  # what was verified on the way up stays trusted
                 continue
-            await self._compare(node, trusted, reached)
+            others = {other: height for other, height in claimed.items() if other is not node}
+            await asyncio.gather(
+                *(self._compare(node, other, trusted, min(told, height)) for other, told in others.items())
+            )
             return reached
         return trusted
 
@@ -156,22 +158,22 @@ class ManagementFollower:
                 return trusted
         raise VerificationError(f"{node.name}: height {height} needs more than {_BISECTIONS_MAX} headers in between")
 
-    async def _compare(self, told_by: ManagementNode, before: ConsensusState, reached: ConsensusState) -> None:
-        """Ask the other nodes for the same height: a second header that is signed as well is a fork."""
-        others = [node for node in self._nodes if node is not told_by]
-        await asyncio.gather(*(self._compare_with(node, before, reached) for node in others))
-
-    async def _compare_with(self, node: ManagementNode, before: ConsensusState, reached: ConsensusState) -> None:
+    async def _compare(
+        self, told_by: ManagementNode, other: ManagementNode, before: ConsensusState, height: int
+    ) -> None:
+        """Compare two nodes at a height that both claim to have: two signed headers that differ are a fork."""
+        if height <= before.height_on_source:
+            return
         try:
-            signed = await node.signed_header(reached.height_on_source)
-            if signed.header.hash() == reached.header_hash:
+            mine, theirs = await asyncio.gather(told_by.signed_header(height), other.signed_header(height))
+            if mine.header.hash() == theirs.header.hash():
                 return
-            claim = await node.light_block(before.height_on_source, reached.height_on_source)
-            self._trust.witness(before, claim, self._now_ns())
+            claims = [await node.light_block(before.height_on_source, height) for node in (told_by, other)]
+            self._trust.compare(before, claims[0], claims[1], self._now_ns())
         except ForkError:
             raise
         except (ChainError, ProtocolError) as error:
-            _log.info("management node %s does not confirm height %d: %s", node.name, reached.height_on_source, error)
+            _log.warning("management node %s does not confirm height %d: %s", other.name, height, error)
 
     async def _first(self, what: str, ask: Callable[[ManagementNode], Awaitable[_T]]) -> _T:
         """Return the first answer that holds."""
@@ -260,14 +262,14 @@ class ManagementView:
         if stored == ZERO_HASH:
             return None
         claims = await self._follower.records(first_block, self._block.number, request_id)
-        found = await self._final(claims)
+        found = await self.prove_claims(claims)
         if not found:
             raise TransientChainError(f"no node tells the record of decision 0x{stored.hex()}, which is final")
         return found[0]
 
     async def decisions(self, first_block: int = 0) -> list[FinalDecision]:
         """Return all decisions made from a block on that are final, the oldest first."""
-        return await self._final(await self._follower.records(first_block, self._block.number))
+        return await self.prove_claims(await self._follower.records(first_block, self._block.number))
 
     async def governor_key_hash(self) -> tuple[KeyEpoch, bytes] | None:
         """Return the current epoch of the governor key and ``H(group key)``, 32 bytes; None before the first key."""
@@ -286,7 +288,8 @@ class ManagementView:
     async def _registry(self, *slots: bytes) -> list[bytes]:
         return await self._follower.prove(self._block, self._follower.registry.contract, slots)
 
-    async def _final(self, claims: Sequence[ClaimedRecord]) -> list[FinalDecision]:
+    async def prove_claims(self, claims: Sequence[ClaimedRecord]) -> list[FinalDecision]:
+        """Return those of the claimed decisions that are final, in their order."""
         if not claims:
             return []
         requests = sorted({claim.request_id for claim in claims})

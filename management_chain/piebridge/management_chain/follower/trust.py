@@ -106,36 +106,43 @@ class Trust:
         Raises:
             DecodingError: the claim is not well-formed.
             VerificationError: it may not be trusted.
-            ForkError: the chain has forked before, as far as this follower has seen.
         """
-        if self._frozen:
-            raise ForkError(self._frozen)
         assert self.state is not None, "nothing is trusted yet"
         state = verify_update(self._root.parameters, self.state, claim, now_ns)
         self._keep(state)
         return state
 
-    def witness(self, before: ConsensusState, claim: LightBlock, now_ns: int) -> None:
-        """Look at what another node says about the height that is trusted now.
+    def compare(self, before: ConsensusState, one: LightBlock, other: LightBlock, now_ns: int) -> None:
+        """Look at what two nodes say that differ about a height.
 
         Args:
-            before: what was trusted before the newest update: the claim is verified from there.
-            claim: the other node's header.
+            before: what was trusted before the newest update: both claims are verified from there.
+            one: header of one node.
+            other: header of another node, of the same height.
             now_ns: nanoseconds since the Unix epoch.
 
         Raises:
-            VerificationError: the claim does not verify: that node lies, and nothing follows from it.
-            ForkError: it verifies and is another header. Nothing is believed any more.
+            VerificationError: a claim does not verify: that node lies, and nothing follows from it.
+            ForkError: both verify and exclude each other. Nothing is believed any more.
         """
-        assert self.state is not None, "nothing is trusted yet"
-        other = verify_update(self._root.parameters, before, claim, now_ns)
-        if is_misbehaviour(other, (before, self.state)):
+        first, second = (verify_update(self._root.parameters, before, claim, now_ns) for claim in (one, other))
+        if is_misbehaviour(second, (first,)):
+            assert self.state is not None, "trust was started"
             self._frozen = (
-                f"management chain {self._root.chain_id} has forked at height {other.height_on_source}: "
-                f"0x{self.state.header_hash.hex()} and 0x{other.header_hash.hex()} are both signed; find out which "
+                f"management chain {self._root.chain_id} has forked at height {first.height_on_source}: "
+                f"0x{first.header_hash.hex()} and 0x{second.header_hash.hex()} are both signed; find out which "
                 "chain goes on, then start from a new trust root in a new data folder"
             )
             self._keep(self.state)
+            raise ForkError(self._frozen)
+
+    def check(self) -> None:
+        """Refuse to go on after a fork.
+
+        Raises:
+            ForkError: the chain has forked before, as far as this follower has seen.
+        """
+        if self._frozen:
             raise ForkError(self._frozen)
 
     def _keep(self, state: ConsensusState) -> None:
