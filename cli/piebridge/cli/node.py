@@ -5,14 +5,22 @@ import time
 from collections.abc import Callable, Coroutine
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from eth_utils.address import to_checksum_address
 
-from piebridge.cli import output, passphrase, progress
+from piebridge.cli import output, passphrase, progress, serving
+from piebridge.cli.chain import Timing
 from piebridge.cli.management import filing, management_file
-from piebridge.cli.management.acting import Secret, Session, account_passphrase, open_reader
+from piebridge.cli.management.acting import (
+    Secret,
+    Session,
+    account_key,
+    account_passphrase,
+    account_passphrase_file,
+    open_reader,
+)
 from piebridge.cli.management.management_file import DEFAULT_DIRECTORY, ManagementFile
 from piebridge.cli.management.options import AccountOption, JsonOption, ManagementOption
 from piebridge.cli.progress import Progress
@@ -21,6 +29,9 @@ from piebridge.management_chain.chain.contracts import ContractName
 from piebridge.management_chain.client.reader import ManagementReader
 from piebridge.management_chain.client.views import NodeState, NodeView, OperatorView
 from piebridge.management_chain.node.keys import FILE_NAME, OwnNode, load_node, make_node
+
+if TYPE_CHECKING:
+    from piebridge.management_chain.node.run import ManagementAccess
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -115,6 +126,46 @@ def offer(
             f"keys are in {home}"
         )
         output.say("the next draw may choose it; then its agent starts the validator")
+
+
+@app.command()
+def run(
+    home: Annotated[
+        Path,
+        typer.Option("--home", help="Folder of the agent alone: chains, logs.", show_default=False),
+    ],
+    node: Annotated[
+        list[Path],
+        typer.Option("--node", help="Folder of a node, as `offer` made it; once for each.", show_default=False),
+    ],
+    account: AccountOption,
+    timing: Annotated[
+        Timing, typer.Option("--timing", help="local: all validators in one place. wide: CometBFT's defaults.")
+    ] = Timing.WIDE,
+    management: ManagementOption = DEFAULT_DIRECTORY,
+    passphrase_file: passphrase.FileOption = None,
+) -> None:
+    """Run the agent of nodes until SIGTERM or Ctrl-C: it starts their validators when they are drawn, and stops them.
+
+    It follows the management chain by light client and believes only decisions that are proven and final. Killed at
+    any moment, it goes on where it was.
+
+    Example: piebridge node run --home agent-1 --node node-1 --as operator-1
+    """
+    from piebridge.management_chain.node.launch import LaunchSettings
+    from piebridge.management_chain.node.run import make_agent, own_command
+
+    file = management_file.load(management)
+    words = account_passphrase_file(file, management, account, passphrase_file)
+    launch = LaunchSettings(own_command(), words.absolute(), file.dev, timing.value)
+    private_key = account_key(file, management, account, Secret(words))
+    nodes = [load_node(folder.absolute()) for folder in node]
+
+    async def main() -> None:
+        agent = make_agent(home.absolute(), nodes, _access(file), launch, private_key)
+        await serving.serve(agent, lambda: f"the agent of {len(nodes)} node(s) follows {file.cometbft_chain_id}")
+
+    serving.run_until_told(main)
 
 
 @app.command()
@@ -226,6 +277,35 @@ def measure(
             f"{measured.packets_per_second} packets/s ({measured.packets} packets in {measured.seconds:.1f} s, batches "
             f"of {measured.packets_per_batch}, {measured.notaries} notary signatures each)"
         )
+
+
+def _access(file: ManagementFile) -> "ManagementAccess":
+    """Return how an agent reaches the management chain.
+
+    Raises:
+        ConfigurationError: no light client can follow it.
+    """
+    from piebridge.management_chain.follower.node import NodeAddresses
+    from piebridge.management_chain.follower.trust import TrustRoot
+    from piebridge.management_chain.node.run import ManagementAccess
+
+    if file.cometbft_chain_id is None or file.trusted_height is None or file.trusted_hash is None:
+        raise ConfigurationError(
+            f"{file.name} is another EVM chain, which agents cannot follow by light client: they need a "
+            "management chain of its own (`piebridge management up`)"
+        )
+    eth_urls = file.rpc_urls if len(file.rpc_urls) == len(file.cometbft_rpc_urls) else file.rpc_urls[:1]
+    return ManagementAccess(
+        nodes=tuple(
+            NodeAddresses(cometbft_url, eth_url)
+            for cometbft_url, eth_url in zip(file.cometbft_rpc_urls, eth_urls, strict=False)
+        ),
+        root=TrustRoot(file.cometbft_chain_id, file.trusted_height, bytes.fromhex(file.trusted_hash[2:])),
+        registry=file.contracts.place(ContractName.REGISTRY),
+        board=file.contracts.address(ContractName.BOARD),
+        market=file.contracts.address(ContractName.MARKET),
+        first_block=file.deployed_in_block,
+    )
 
 
 def _measured(*, silent: bool) -> int:

@@ -161,6 +161,22 @@ def account_passphrase(file: ManagementFile, directory: Path, account: str, secr
     return passphrase.read(secret.file, secret.descriptor, prompt=f"Passphrase of {account}")
 
 
+def account_passphrase_file(file: ManagementFile, directory: Path, account: str, named: Path | None) -> Path:
+    """Return the file with the passphrase of an account, for processes that are started and cannot ask.
+
+    Raises:
+        ConfigurationError: none is known.
+    """
+    entry = next((entry for entry in file.accounts if account == entry.name), None)
+    if entry is not None and entry.password_file is not None:
+        return folder_of(directory) / entry.password_file
+    if named is None:
+        raise ConfigurationError(
+            "--passphrase-file is missing: validators are started when nobody is there to be asked for a passphrase"
+        )
+    return named
+
+
 async def governed_by_us(session: Session, name: ContractName, domain: int, kind: int, body: bytes) -> None:
     """Sign a governor message by the local key of a --dev chain, and have it executed.
 
