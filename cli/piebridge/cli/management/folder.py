@@ -34,6 +34,11 @@ def prepare(directory: Path, *, replace_old: bool) -> None:
     """
     require_idle(directory)
     if is_ours(directory):
+        if holds_chain(directory) and not replace_old:
+            raise ConfigurationError(
+                f"{directory} holds a management chain already, which {management_file.FILE_NAME} describes: give "
+                "another folder with --dir"
+            )
         if not replace_old:
             raise ConfigurationError(
                 f"{directory} holds what is left of a start that did not come to its end; nothing of it runs. Begin "
