@@ -8,6 +8,7 @@ from typing import Final
 from piebridge.management_chain.chain.contracts import ContractName, ManagementContracts, number_of
 from piebridge.protocol_stack.codec import address, bytes16, hash32, u8, u32, u64
 from piebridge.protocol_stack.management.digests import governor_management_digest
+from piebridge.protocol_stack.management.request import DomainRequest
 from piebridge.protocol_stack.signers import check_threshold_signature
 
 VERSION: Final = 1
@@ -93,6 +94,11 @@ def admit_body(account: bytes) -> bytes:
     return address(account)
 
 
-def request_body(request_id: bytes) -> bytes:
-    """Return the body of EXECUTED and REFUSE: the request concerned."""
+def executed_body(request: DomainRequest) -> bytes:
+    """Return the body of EXECUTED: the request that was carried out, whole, as the registry keeps only its hash."""
+    return request.encode()
+
+
+def refuse_body(request_id: bytes) -> bytes:
+    """Return the body of REFUSE: the id of the request that is dropped."""
     return hash32(request_id)
