@@ -19,7 +19,7 @@ from piebridge.cli.management import management_file
 from piebridge.cli.management.acting import governed_by_us, open_management
 from piebridge.evm_chain.genesis import GenesisAccount, evm_genesis
 from piebridge.management_chain.chain.contracts import ContractName
-from piebridge.management_chain.client.governor_messages import RegistryOrder, request_body
+from piebridge.management_chain.client.governor_messages import RegistryOrder, executed_body
 from piebridge.management_chain.domains.template import domain_template
 from testkit.command_line import CommandLine, Outcome
 from testkit.evm_chain_node import running_node
@@ -63,7 +63,8 @@ class World:
                             ContractName.REGISTRY, "reportGenesis", request_id, relay.relay, seat.node, GENESIS_HASH
                         )
             domain = (await carol.reader.request(request_id)).domain
-            await governed_by_us(carol, ContractName.REGISTRY, domain, RegistryOrder.EXECUTED, request_body(request_id))
+            body = executed_body(await carol.reader.request_content(request_id))
+            await governed_by_us(carol, ContractName.REGISTRY, domain, RegistryOrder.EXECUTED, body)
 
 
 @pytest.fixture(scope="module")
