@@ -8,7 +8,7 @@ from urllib.parse import quote, urlsplit
 
 import typer
 
-from piebridge.cli import passphrase, serving
+from piebridge.cli import domain_changes, passphrase, serving
 from piebridge.cli.network_file import DEFAULT_DIRECTORY, FILE_NAME
 from piebridge.crypto import keystore
 from piebridge.crypto.errors import ConfigurationError
@@ -24,11 +24,7 @@ app = typer.Typer(
     no_args_is_help=True,
     help="Gateways carry packets, receipts and proofs. Nobody has to trust them: chains check all that they bring.",
 )
-
-
-@app.callback()
-def _group() -> None:
-    """Keep ``run`` a word of its own."""
+app.command("authorise")(domain_changes.authorise_gateway)
 
 
 @app.command()

@@ -18,10 +18,13 @@ EXIT_FAILED = 1
 
 _GROUPS = {
     "demo": "piebridge.cli.demo",
+    "management": "piebridge.cli.management_command",
+    "domain": "piebridge.cli.domain",
     "network": "piebridge.cli.network",
     "token": "piebridge.cli.token",
     "packet": "piebridge.cli.packet",
     "oracle": "piebridge.cli.oracle_command",
+    "node": "piebridge.cli.node",
     "keys": "piebridge.cli.keys",
     "chain": "piebridge.cli.chain",
     "gateway": "piebridge.cli.gateway",

@@ -20,10 +20,10 @@ def test_a_taken_port_is_told_with_its_use() -> None:
     port = plan.gateways[1].status_port
     with socket.create_server((HOST, port)):
         with pytest.raises(ConfigurationError, match=f"port {port} \\(status of gateway-2\\) is not free"):
-            folder.probe_ports(plan)
+            folder.probe_ports(plan.ports)
         base = folder.find_free_ports(Wishes(), [plan.wishes.port_base, plan.wishes.port_base + 100])
         assert base == plan.wishes.port_base + 100
-    folder.probe_ports(plan)
+    folder.probe_ports(plan.ports)
 
 
 def test_no_free_ports_is_an_error_with_a_way_out() -> None:

@@ -4,13 +4,13 @@ import os
 import shlex
 import shutil
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from piebridge.cli import network_file
 from piebridge.cli.local_network import journal
-from piebridge.cli.local_network.plan import HOST, REDIS_NAME, NetworkPlan, Wishes, make_plan
+from piebridge.cli.local_network.plan import HOST, REDIS_NAME, Wishes, make_plan
 from piebridge.crypto.errors import ConfigurationError
 
 PORT_BASES = range(24_000, 32_000, 100)
@@ -92,13 +92,16 @@ def delete(directory: Path) -> None:
         (directory / name).unlink(missing_ok=True)
 
 
-def probe_ports(plan: NetworkPlan) -> None:
-    """Check that every port of a plan is free.
+def probe_ports(ports: Mapping[int, str]) -> None:
+    """Check that ports are free.
+
+    Args:
+        ports: what listens there, by port.
 
     Raises:
         ConfigurationError: one is taken.
     """
-    for port, user in plan.ports.items():
+    for port, user in ports.items():
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -121,7 +124,7 @@ def find_free_ports(wishes: Wishes, candidates: Sequence[int] = PORT_BASES) -> i
     begin = os.getpid() % len(candidates) if candidates else 0
     for candidate in (*candidates[begin:], *candidates[:begin]):
         try:
-            probe_ports(make_plan(replace(wishes, port_base=candidate)))
+            probe_ports(make_plan(replace(wishes, port_base=candidate)).ports)
         except ConfigurationError:
             continue
         return candidate
