@@ -37,7 +37,7 @@ test: ## everything: Solidity tests, then all Python tests with real chains (bui
 # Folder by folder: compiled all in one go, the optimiser takes some functions beyond the depth of the EVM's stack.
 forge-test: ## the Solidity tests for one EVM version (FOUNDRY_PROFILE=london for the other)
 	$(SET_UP) dev
-	cd contracts && for folder in src test/crypto test/apps test/hub test/vectors; do $(BIN)/forge build $$folder || exit 1; done
+	cd contracts && for folder in src test/crypto test/apps test/hub test/vectors test/management; do $(BIN)/forge build $$folder || exit 1; done
 	cd contracts && $(BIN)/forge test
 
 test-fast: ## under 2 minutes: no real chain, nothing slow

@@ -16,6 +16,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +32,15 @@ DEPLOYABLE = {
     "RecordNotary": "src/apps/RecordNotary.sol",
     "ERC7786Door": "src/apps/ERC7786Door.sol",
     "MessageBoard": "src/apps/MessageBoard.sol",
+    "GovernorBoard": "src/management/GovernorBoard.sol",
+    "NodeMarket": "src/management/NodeMarket.sol",
+    "DomainRules": "src/management/DomainRules.sol",
+    "DomainDesk": "src/management/DomainDesk.sol",
+    "DomainRegistry": "src/management/DomainRegistry.sol",
+    "ApplicationDirectory": "src/management/ApplicationDirectory.sol",
 }
 """Contract name to the file that defines it, relative to this folder."""
-RUNS_AS_OWN = {"Hub": "Administration"}
+RUNS_AS_OWN = {"Hub": "Administration", "DomainRegistry": "DomainDesk"}
 """A contract that runs the functions of another one as its own, through its fallback: its ABI has them too."""
 TRANSIENT_STORAGE_REMINDER = "2394"
 """Warning of solc at the first TSTORE: clear it at the end of the call. The guard does."""
@@ -56,9 +63,12 @@ def profile_settings(evm_version: str) -> dict[str, Any]:
     return settings
 
 
-def compiler_settings(evm_version: str) -> dict[str, Any]:
-    """The ``settings`` of solc's standard JSON for one EVM version, without the selection of outputs."""
+def compiler_settings(evm_version: str, source: str) -> dict[str, Any]:
+    """The ``settings`` of solc's standard JSON for one file and EVM version, without the selection of outputs."""
     settings = profile_settings(evm_version)
+    for restriction in settings["compilation_restrictions"]:
+        if fnmatch(source, restriction["paths"]):
+            settings |= restriction
     return {
         "evmVersion": evm_version,
         "metadata": {"appendCBOR": settings["cbor_metadata"], "bytecodeHash": settings["bytecode_hash"]},
@@ -115,7 +125,23 @@ def compiler_version() -> str:
 
 def compile_contracts(contracts: dict[str, str], evm_version: str) -> dict[str, dict[str, Any]]:
     """Compile contracts (name to file) for one EVM version; the artifacts by contract name."""
-    settings = compiler_settings(evm_version)
+    groups: dict[str, dict[str, str]] = {}
+    for name, path in contracts.items():
+        settings = json.dumps(compiler_settings(evm_version, path), sort_keys=True)
+        groups.setdefault(settings, {})[name] = path
+    artifacts: dict[str, dict[str, Any]] = {}
+    for settings, group in groups.items():
+        artifacts |= _compile_alike(group, json.loads(settings))
+    for name, other in RUNS_AS_OWN.items():
+        if name in artifacts:
+            own = artifacts[name]["abi"]
+            artifacts[name]["abi"] = own + [
+                entry for entry in artifacts[other]["abi"] if entry["type"] != "constructor" and entry not in own
+            ]
+    return artifacts
+
+
+def _compile_alike(contracts: dict[str, str], settings: dict[str, Any]) -> dict[str, dict[str, Any]]:
     sources: dict[str, str] = {}
     for path in contracts.values():
         sources |= resolve_sources(path, settings["remappings"])
@@ -157,12 +183,6 @@ def compile_contracts(contracts: dict[str, str], evm_version: str) -> dict[str, 
                 for place in places
             ),
         }
-    for name, other in RUNS_AS_OWN.items():
-        if name in artifacts:
-            own = artifacts[name]["abi"]
-            artifacts[name]["abi"] = own + [
-                entry for entry in artifacts[other]["abi"] if entry["type"] != "constructor" and entry not in own
-            ]
     return artifacts
 
 
@@ -198,8 +218,8 @@ def check() -> None:
     """Compare settings and source hashes in the artifacts with foundry.toml and the sources."""
     problems = [f"{path} belongs to no deployable contract" for path in stray_files()]
     for evm_version in PROFILES:
-        settings = compiler_settings(evm_version)
         for name, source in DEPLOYABLE.items():
+            settings = compiler_settings(evm_version, source)
             path = artifact_path(evm_version, name)
             if not path.is_file():
                 problems.append(f"{path.relative_to(ROOT)} is missing")

@@ -161,7 +161,7 @@ RELAY = (
         "what was acknowledged is forgotten for good although its receipt has not come; the product once did so",
         frozenset({"I13"}),
         replaced(retention, "_waits_for_receipt", lambda store, record, header: False),
-        0,
+        39,
     ),
     PlantedBug(
         "relay: no tombstones",
@@ -615,7 +615,7 @@ GATEWAY = (
         "what a hub has in a block that is then reorganised away is not brought again",
         frozenset({"I13"}),
         changed(HubState, "deliveries", _done_at_newest),
-        153,
+        95,
     ),
     PlantedBug(
         "gateway: a forgotten outbox is read for ever",
@@ -629,7 +629,7 @@ GATEWAY = (
         "what a relay chain forgets unacknowledged is not carried again; a bug that the product once had",
         frozenset({"I13"}),
         replaced(LaterLook, "look", _recorded_is_settled),
-        1,
+        9,
     ),
     PlantedBug(
         "gateway: receipts taken for delivered",

@@ -6,6 +6,7 @@ from soak import (
     cometbft_decoders,
     faults,
     gateway_kills,
+    governors,
     many_gateways,
     older_cometbft,
     patricia_proofs,
@@ -23,6 +24,13 @@ CAMPAIGNS: tuple[Campaign, ...] = (
         broker_faults.run_round,
         counted=("faults", "packets", "final", "tasks_answered", "tasks_repeated", "answers_doubled", "workers_ended"),
         tested_by="tests/integration/test_broker_faults.py",
+    ),
+    Campaign(
+        "governors",
+        "a bad value in a ceremony of the governor key names nobody, or somebody honest, or gives a bad signature",
+        governors.run_round,
+        counted=("runs", "culprits named", "signatures"),
+        tested_by="tests/unit/management_chain/test_governor_mutations.py",
     ),
     Campaign(
         "cometbft-decoders",

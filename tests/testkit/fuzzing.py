@@ -7,6 +7,7 @@ else, and never slowly. ``make test`` runs 20 000 inputs per decoder, the soak c
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -15,11 +16,18 @@ from piebridge.protocol_stack.application.door import DoorMessage, Interoperable
 from piebridge.protocol_stack.application.record_notary import Notarisation, NotarisationResult
 from piebridge.protocol_stack.application.token import TokenTransfer
 from piebridge.protocol_stack.checkpoint import CometBftCheckpoint
+from piebridge.protocol_stack.codec import decode_whole
+from piebridge.protocol_stack.commit_proof import CommitProof
 from piebridge.protocol_stack.endorsement import EndorsementAnswer, EndorsementSet, Envelope, SignedValue
 from piebridge.protocol_stack.governor_hub_bodies import HubBody, decode_hub_body
 from piebridge.protocol_stack.governor_messages import GovernorMessage
 from piebridge.protocol_stack.governor_relay_bodies import RelayBody, decode_relay_body
 from piebridge.protocol_stack.identifiers import Lane
+from piebridge.protocol_stack.management.decision import Decision
+from piebridge.protocol_stack.management.draw import decode_candidates, encode_candidates
+from piebridge.protocol_stack.management.offer import NodeOffer
+from piebridge.protocol_stack.management.parameters import DomainParameters
+from piebridge.protocol_stack.management.request import DomainRequest
 from piebridge.protocol_stack.notary_statement import NotarySet, NotaryStatement
 from piebridge.protocol_stack.receipts import ReceiptBatch, ReceiptHome
 from piebridge.protocol_stack.relay_genesis import RelayGenesis
@@ -38,6 +46,7 @@ from piebridge.protocol_stack.routing import RoutingPolicy
 from piebridge.protocol_stack.stack import STACK
 from piebridge.protocol_stack.transport.outbox import RELAY_CHAIN, Maker, OutboxHead, OutboxRange
 from piebridge.protocol_stack.verdicts import VerdictList
+from testkit import management_samples
 from testkit.samples import Samples
 
 SLOW_SECONDS = 0.1
@@ -112,6 +121,7 @@ DECODERS: tuple[DecoderUnderTest, ...] = (
     _plain("outbox-head", Samples.head, OutboxHead.decode),
     _plain("endorsement-set", Samples.endorsement_set, EndorsementSet.decode),
     _plain("envelope", Samples.envelope, Envelope.decode),
+    _plain("commit-proof", Samples.commit_proof, partial(decode_whole, CommitProof.read)),
     _plain("signed-value", Samples.signed_value, SignedValue.decode),
     _plain("endorsement-answer", Samples.endorsement_answer, EndorsementAnswer.decode),
     _plain("notary-set", Samples.notary_set, NotarySet.decode),
@@ -170,6 +180,11 @@ DECODERS: tuple[DecoderUnderTest, ...] = (
         lambda samples: ReceiptCodesQuery((samples.octets(32), samples.octets(32))),
         ReceiptCodesQuery.decode,
     ),
+    _plain("domain-parameters", management_samples.parameters, DomainParameters.decode),
+    _plain("domain-request", management_samples.request, DomainRequest.decode),
+    _plain("node-offer", management_samples.offer, NodeOffer.decode),
+    _plain("decision", management_samples.decision, Decision.decode),
+    DecoderUnderTest("draw-candidates", management_samples.candidates, encode_candidates, decode_candidates),
 )
 """All of them."""
 

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from piebridge.cli.network_file import ProcessEntry
@@ -75,14 +76,33 @@ def own_environment() -> dict[str, str]:
 
 
 def start_again(process: ProcessEntry, directory: Path) -> ProcessEntry:
-    """Start a process that has ended by the same command.
+    """Start a process that has ended by the same command; one that runs without anybody's knowledge is taken over.
 
     Raises:
         ConfigurationError: it still runs, or its program cannot be started.
     """
     if is_running(process):
         raise ConfigurationError(f"{process.name} runs already, process {process.pid}")
+    if (found := find(process, directory)) is not None:
+        return found
     return start(process.name, process.role, process.command, directory, own_environment())
+
+
+def find(process: ProcessEntry, directory: Path) -> ProcessEntry | None:
+    """Return the process that runs by this command in the folder, under whatever id.
+
+    Whoever starts a process can be killed before it has written the id down. (Not found so: a program that changes its
+    own command line, such as redis-server.)
+    """
+    wanted, folder = b"".join(argument.encode() + b"\0" for argument in process.command), str(directory.resolve())
+    for place in Path("/proc").glob("[0-9]*"):
+        try:
+            same = (place / "cmdline").read_bytes() == wanted and os.readlink(place / "cwd") == folder
+        except OSError:  # it has ended, or is somebody else's
+            continue
+        if same and (started_at := start_time(int(place.name))) is not None:
+            return replace(process, pid=int(place.name), started_at=started_at)
+    return None
 
 
 def is_running(process: ProcessEntry) -> bool:

@@ -80,8 +80,31 @@ GATEWAY = (
 """Gateway: what it does for each flow, its database, its transactions, what it collects, the light client's updates."""
 NOTARY = ("notary.evidence.after_write", "notary.evidence.before_commit", "notary.evidence.before_write")
 """Notary: the log of what it signs."""
+GOVERNOR = (
+    "governor.store.before_write",
+    "governor.store.after_write",
+    "governor.board.before_submit",
+    "governor.board.after_submit",
+)
+"""Governor: every write of its store, every transaction to the board."""
+NODE = (
+    "node.unit.before_save",
+    "node.unit.after_save",
+    "node.home.before_write",
+    "node.home.before_rename",
+    "node.home.after_rename",
+    "node.process.before_start",
+    "node.process.after_start",
+    "node.report.before_send",
+    "node.report.after_send",
+    "node.process.before_stop",
+    "node.process.after_stop",
+    "node.archive.before_rename",
+    "node.archive.after_rename",
+)
+"""Node agent, in the order of a unit's life; units are saved at each change of their phase."""
 
-POINTS = frozenset((*ENGINE, *ABCI, *RELAY, *EVM, *GATEWAY, *NOTARY))
+POINTS = frozenset((*ENGINE, *ABCI, *RELAY, *EVM, *GATEWAY, *NOTARY, *GOVERNOR, *NODE))
 """Every point there is."""
 
 _armed = ""

@@ -2,7 +2,7 @@
 
 The numbers are part of the test vectors and of the answers of relay chains, so one is never given a second meaning. The
 hundreds name the layer or format: 0 common, 1 transport, 2 verification, 3 transaction, 4 application, 5 outbox,
-6 messages, 7 sets and signatures, 8 governor messages, 9 relay transactions and genesis.
+6 messages, 7 sets and signatures, 8 governor messages, 9 relay transactions and genesis, 10 the management chain.
 """
 
 from enum import IntEnum, unique
@@ -13,7 +13,7 @@ from piebridge.crypto.errors import DecodingError
 
 @unique
 class ErrorCode(IntEnum):
-    """Which rule of ``docs/protocol/formats.md`` the bytes break."""
+    """Which rule of ``docs/protocol/formats.md`` or ``docs/protocol/management.md`` the bytes break."""
 
     TRUNCATED = 1
     """The bytes end inside a field."""
@@ -136,6 +136,17 @@ class ErrorCode(IntEnum):
     """A slot is named that the relay chain does not read, or its key does not fit the base."""
     GENESIS = 903
     """A genesis document is not the one that its values give."""
+
+    DOMAIN_PARAMETER = 1001
+    """A parameter of a domain has a value that is not accepted."""
+    REQUEST = 1002
+    """A field of a request has a value that its kind does not accept."""
+    DECISION = 1003
+    """Parts of a decision do not fit each other or its kind."""
+    NODE_OFFER = 1004
+    """A field of an offer has a value that is not accepted."""
+    DRAW = 1005
+    """The candidates of a draw do not suffice, or are none."""
 
 
 class FormatError(DecodingError):

@@ -27,12 +27,10 @@ from piebridge.protocol_stack.signers import check_group_key
 VERSION: Final = 1
 """Version of the application's part."""
 BLOCK_BYTES_MAX: Final = 4_194_304
-"""Largest block, bytes."""
-_EVIDENCE: Final = {
-    "max_age_num_blocks": "100000",
-    "max_age_duration": "172800000000000",
-    "max_bytes": "1048576",
-}
+"""Largest block where nobody says otherwise, bytes."""
+EVIDENCE_BYTES_MAX: Final = 1_048_576
+"""Largest evidence in a block, CometBFT's default; less in smaller blocks, or CometBFT refuses the document."""
+_EVIDENCE: Final = {"max_age_num_blocks": "100000", "max_age_duration": "172800000000000"}
 """CometBFT's defaults; a relay chain reads none of them."""
 _MEMBERS: Final = frozenset(
     {
@@ -102,11 +100,12 @@ class RelayGenesis:
         """
         return _canonical(self.app_state())
 
-    def document(self, genesis_time_ns: int) -> bytes:
+    def document(self, genesis_time_ns: int, block_bytes_max: int = BLOCK_BYTES_MAX) -> bytes:
         """Return CometBFT's genesis document: canonical JSON.
 
         Args:
-            genesis_time_ns: time of the block in which the decision became final, nanoseconds since the Unix epoch.
+            genesis_time_ns: time of the block that made the decision, nanoseconds since the Unix epoch.
+            block_bytes_max: largest block, bytes.
 
         Raises:
             FormatError: as :meth:`app_state`.
@@ -119,8 +118,8 @@ class RelayGenesis:
                 "consensus_params": {
                     "abci": {"vote_extensions_enable_height": "0"},
                     "authority": {"authority": ""},
-                    "block": {"max_bytes": str(BLOCK_BYTES_MAX), "max_gas": "-1"},
-                    "evidence": _EVIDENCE,
+                    "block": {"max_bytes": str(block_bytes_max), "max_gas": "-1"},
+                    "evidence": {**_EVIDENCE, "max_bytes": str(min(EVIDENCE_BYTES_MAX, block_bytes_max))},
                     "validator": {"pub_key_types": [SECP256K1_ETH]},
                     "version": {"app": "0"},
                 },

@@ -8,8 +8,8 @@ from testkit.samples import Samples
 
 parametrised = pytest.mark.parametrize("decoder", DECODERS, ids=lambda decoder: decoder.name)
 
-OPEN_ENDED = {"door-message", "governor-body-to-hub"}
-"""End in a payload of any length; test_applications and the vectors cut them elsewhere."""
+OPEN_ENDED = {"door-message", "governor-body-to-hub", "draw-candidates"}
+"""End in a payload or list of any length; test_applications, test_draw and the vectors cut them elsewhere."""
 
 
 @parametrised

@@ -26,9 +26,10 @@ from piebridge.crypto.hash import sha256
 _EVIDENCE_PARAMS = {
     "max_age_num_blocks": "100000",
     "max_age_duration": str(48 * 3600 * NANOSECONDS_PER_SECOND),
-    "max_bytes": "1048576",
 }
 """CometBFT's defaults; nothing in PieBridge reads them."""
+_EVIDENCE_BYTES_MAX = 1_048_576
+"""Largest evidence in a block, CometBFT's default; it refuses a document with more than the largest block."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +203,7 @@ def consensus_params_to_json(params: ConsensusParams, key_type: str) -> dict[str
     """Write consensus parameters in full, with CometBFT's defaults for what PieBridge does not use."""
     return {
         "block": {"max_bytes": str(params.block_max_bytes), "max_gas": str(params.block_max_gas)},
-        "evidence": dict(_EVIDENCE_PARAMS),
+        "evidence": {**_EVIDENCE_PARAMS, "max_bytes": str(min(_EVIDENCE_BYTES_MAX, params.block_max_bytes))},
         "validator": {"pub_key_types": [key_type]},
         "version": {"app": "0"},
         "abci": {"vote_extensions_enable_height": "0"},

@@ -6,7 +6,7 @@ that it alone is enough where ``network.json`` is lost or damaged, and the other
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -26,6 +26,19 @@ class Journal:
         self._directory = directory
         self.entries: list[ProcessEntry] = []
         """In the order in which they were started."""
+
+    def start(
+        self, name: str, role: str, command: Sequence[str], environment: Mapping[str, str] | None = None
+    ) -> ProcessEntry:
+        """Start a process and remember it: first its command, then its id, so that no kill in between loses it.
+
+        Raises:
+            ConfigurationError: the program cannot be started.
+        """
+        _write(self._directory, [*self.entries, ProcessEntry(name, role, 0, 0, tuple(command), f"logs/{name}.log")])
+        entry = processes.start(name, role, command, self._directory, environment)
+        self.add(entry)
+        return entry
 
     def add(self, entry: ProcessEntry) -> None:
         """Remember a process for good."""
@@ -53,8 +66,13 @@ def damaged_in(directory: Path) -> list[str]:
 
 
 def running_in(directory: Path) -> list[ProcessEntry]:
-    """Return the processes that the network's files name and that still run."""
-    return [entry for entry in started_in(directory) if processes.is_running(entry)]
+    """Return those of them that still run, also under an id that nobody has lived to write down."""
+    started = started_in(directory)
+    running = {entry.name: entry for entry in started if processes.is_running(entry)}
+    for entry in started:
+        if entry.name not in running and (found := processes.find(entry, directory)) is not None:
+            running[entry.name] = found
+    return list(running.values())
 
 
 def everything_running_in(directory: Path) -> list[ProcessEntry]:
