@@ -97,7 +97,8 @@ def run(command: Callable[[], object]) -> int:
         output.complain(f"error: {error}")
         if isinstance(error, TransientChainError):
             output.complain(
-                "is the network up? `piebridge network status` tells; `piebridge network start` goes on with it"
+                "is the network up? `piebridge network status` tells; `piebridge network start` goes on with it (one "
+                "of anvil chains cannot go on: `piebridge network up --replace`)"
             )
         return EXIT_FAILED
     except KeyboardInterrupt:

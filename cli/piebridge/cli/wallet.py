@@ -10,7 +10,7 @@ from typing import Any
 import rlp  # type: ignore[import-untyped]
 from eth_utils.address import to_checksum_address
 
-from piebridge.chains.errors import NonceError
+from piebridge.chains.errors import AlreadyKnownError, NonceError
 from piebridge.chains.jsonrpc import JsonRpcClient
 from piebridge.crypto.errors import ChainError, PermanentChainError, TransientChainError
 from piebridge.crypto.hash import keccak256
@@ -20,6 +20,9 @@ _POLL_SECONDS = 0.1
 _PRIORITY_FEE_WEI = 1_000_000_000
 _GAS_MARGIN_PERCENT = 125
 _NONCE_ATTEMPTS = 5
+_TAKEN = (NonceError, AlreadyKnownError)
+"""Errors that say that another user of the key was faster. Nothing is ever handed in twice from here, so that a
+transaction which is known already is the very same wish of somebody else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +75,11 @@ class Wallet:
             ]
             answers = await self._client.batch_results([("eth_sendRawTransaction", [_hex(item)]) for item in raw])
             # Where a part was taken, a second attempt would send that part twice.
-            if not all(isinstance(answer, NonceError) for answer in answers):
+            if not all(isinstance(answer, _TAKEN) for answer in answers):
                 break
             await asyncio.sleep(random.uniform(0, _POLL_SECONDS))
         for answer in answers:
-            if isinstance(answer, NonceError):
+            if isinstance(answer, _TAKEN):
                 raise PermanentChainError(
                     f"{self._client.url}: another transaction of {to_checksum_address(self.address)} was faster, again "
                     f"and again ({answer}): let its other users come to their end, then send again"

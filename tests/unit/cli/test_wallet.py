@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from piebridge.chains.errors import NonceError
+from piebridge.chains.errors import AlreadyKnownError, NonceError
 from piebridge.chains.jsonrpc import Call as Request
 from piebridge.cli.wallet import Call, Wallet
 from piebridge.crypto.errors import ChainError, PermanentChainError
@@ -19,8 +19,9 @@ class Node:
 
     url = "http://node"
 
-    def __init__(self, *refusals: Sequence[bool]) -> None:
+    def __init__(self, *refusals: Sequence[bool], error: ChainError | None = None) -> None:
         self.refusals = list(refusals)
+        self.error = error or NonceError("nonce too low: next nonce 1, tx nonce 0")
         self.nonces = 0
         self.sent: list[str] = []
 
@@ -34,7 +35,7 @@ class Node:
         answers: list[object] = []
         for refusal, (_, params) in zip(refused, calls, strict=True):
             if refusal:
-                answers.append(NonceError("nonce too low: next nonce 1, tx nonce 0"))
+                answers.append(self.error)
             else:
                 parameters: Any = params
                 self.sent.append(parameters[0])
@@ -54,6 +55,12 @@ async def test_a_nonce_that_somebody_else_took_is_read_again() -> None:
     assert len(await wallet(node).send([CALL])) == 1
     assert node.nonces == 3
     assert len(node.sent) == 1
+
+
+async def test_the_same_wish_of_somebody_else_at_the_same_moment_is_another_transaction() -> None:
+    node = Node([True], error=AlreadyKnownError("tx already exists in cache"))
+    assert len(await wallet(node).send([CALL])) == 1
+    assert node.nonces == 2
 
 
 async def test_that_others_are_always_faster_is_said_without_blaming_the_network() -> None:
