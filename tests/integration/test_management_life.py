@@ -1,4 +1,4 @@
-"""The contracts of the management chain against the codecs: one domain's life on the EVM, drawn and read in Python too."""
+"""The contracts of the management chain against the codecs: a domain's life on the EVM, drawn and read in Python."""
 
 import pytest
 
@@ -115,4 +115,3 @@ def _replace(world: ManagementWorld, nodes: list[Node], formed: Decision) -> Non
     world.send(agent, "registry", "reportGenesis", identifier, 1, newcomer.node, genesis)
     world.govern("registry", 1, 2, request.encode())
     assert world.read("market", "stateOf", out.node)[0] == 5
-

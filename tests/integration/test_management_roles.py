@@ -1,8 +1,8 @@
 """Who may call what: every function that the ABI of the management contracts has, as every role.
 
-Rows are played on one chain while a domain is formed, each at a moment at which the right caller succeeds. A call is tried
-in a simulation and leaves no trace, so all roles find the same state. What a stranger may do stands in ``ANYBODY``,
-with the reason; a function that is in no row fails the test.
+Rows are played on one chain while a domain is formed, each at a moment at which the right caller succeeds. A call is
+tried in a simulation and leaves no trace, so all roles find the same state. What a stranger may do stands in
+``ANYBODY``, with the reason; a function that is in no row fails the test.
 """
 
 from collections.abc import Iterator
@@ -97,7 +97,7 @@ class Table:
 
 
 @pytest.mark.slow
-def test_every_function_as_every_role() -> None:
+def test_row_23_every_function_of_the_management_contracts_as_every_role() -> None:
     table = Table()
     _board(table)
     _market(table)

@@ -349,4 +349,3 @@ def chain_of(registration: int) -> RegisterChain:
 
 def _argument(value: object) -> object:
     return to_checksum_address(value) if isinstance(value, bytes) and len(value) == 20 else value
-

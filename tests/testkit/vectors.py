@@ -55,6 +55,7 @@ from piebridge.protocol_stack.transport.outbox import (
     open_relay_outbox,
 )
 from piebridge.protocol_stack.transport.reliable import RELIABLE
+from testkit import management_vectors
 from testkit.commits import Committee, EndorsedState
 from testkit.fuzzing import DECODERS
 from testkit.hub_vectors import hub
@@ -1152,6 +1153,10 @@ FILES: Mapping[str, Callable[[], Json]] = {
     "governor_messages.json": governor,
     "hub.json": hub,
     "identities.json": identities,
+    "management_decisions.json": management_vectors.decisions,
+    "management_digests.json": management_vectors.digests,
+    "management_draws.json": management_vectors.draws,
+    "management_states.json": management_vectors.states,
     "messages.json": messages,
     "notary_statements.json": notaries,
     "outboxes.json": outboxes,
