@@ -110,7 +110,8 @@ class _Start:
         network = network.with_processes(tuple(self.journal.entries))
         network_file.save(network, self._directory)
         notaries = f" and {len(plan.notaries)} notaries" if plan.notaries else ""
-        self._progress.done(f"{len(plan.gateways)} gateways{notaries} carry packets")
+        gateways = "1 gateway" if len(plan.gateways) == 1 else f"{len(plan.gateways)} gateways"
+        self._progress.done(f"{gateways}{notaries} carry packets")
         return network
 
     # Parachains
@@ -197,8 +198,7 @@ class _Start:
         program = anvil.find_anvil()
         genesis_file = anvil.write_anvil_genesis(chain, self._plan, self._keys, self._directory)
         command = anvil.anvil_command(program, chain, genesis_file)
-        process = processes.start(chain.name, "parachain", command, self._directory)
-        self.journal.add(process)
+        process = self.journal.start(chain.name, "parachain", command)
         proxy = self._launch(
             f"{chain.name}-proxy",
             "proxy",
@@ -289,22 +289,15 @@ class _Start:
         folder_of_redis = self._directory / REDIS_NAME
         folder_of_redis.mkdir(exist_ok=True)
         command = redis_server.redis_command(redis_server.find_redis_server(), self._plan.redis_port, folder_of_redis)
-        process = processes.start(REDIS_NAME, "broker", command, self._directory)
-        self.journal.add(process)
+        process = self.journal.start(REDIS_NAME, "broker", command)
         await self._ready(process, partial(_port_answers, self._plan.redis_port), redis_server.READY)
 
     # Processes
 
     def _launch(self, name: str, role: str, arguments: Sequence[str]) -> ProcessEntry:
-        process = processes.start(
-            name,
-            role,
-            [sys.executable, "-m", "piebridge.cli", *arguments],
-            self._directory,
-            processes.own_environment(),
+        return self.journal.start(
+            name, role, [sys.executable, "-m", "piebridge.cli", *arguments], processes.own_environment()
         )
-        self.journal.add(process)
-        return process
 
     def _process(self, name: str) -> ProcessEntry:
         return next(entry for entry in self.journal.entries if entry.name == name)
