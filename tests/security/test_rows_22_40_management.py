@@ -93,11 +93,11 @@ def test_row_35_what_is_set_once_is_never_set_again(world: ManagementWorld) -> N
     before = roots(world)
     successor = Governor("successor")
     governor = world.governor.group_key
-    calls = {
-        "KeyRegisteredBefore(1)": ("board", "registerFirstKey", 1, successor.group_key, bytes(65)),
-        f"SetKnown(0x{world.set_hash.hex()})": ("board", "declareSet", world.founding_set),
+    calls: dict[str, tuple[str, str, tuple[object, ...]]] = {
+        "KeyRegisteredBefore(1)": ("board", "registerFirstKey", (1, successor.group_key, bytes(65))),
+        f"SetKnown(0x{world.set_hash.hex()})": ("board", "declareSet", (world.founding_set,)),
     }
-    for error, (contract, function, *arguments) in calls.items():
+    for error, (contract, function, arguments) in calls.items():
         assert world.refusal(MALLORY, contract, world.data(contract, function, *arguments)) == error
     hub = world.data("registry", "bindHub", 1, 5, hub_of(7))
     assert world.refusal(address_of("representative 1"), "registry", hub) == "WrongHub(1)"
@@ -133,14 +133,14 @@ def test_row_37_a_signature_for_one_purpose_serves_no_other(world: ManagementWor
 
 def test_row_39_nobody_registers_himself_as_somebody(world: ManagementWorld) -> None:
     before = roots(world)
-    calls = {
-        "NotTheRepresentative(1": ("registry", "bindHub", 1, 5, hub_of(7)),
-        "NotAnOperator(": ("market", "offerNode", *_stolen_offer(world)),
-        "NotThePublisher(": ("directory", "acceptPublisher", 1024),
-        "NoApplication(": ("directory", "proposePlacement", 1024, 1, hub_of(9), 1),
-        "NotAGovernor(": ("board", "openCeremony", 1, world.set_hash, ZERO_HASH, 5, 10),
+    calls: dict[str, tuple[str, str, tuple[object, ...]]] = {
+        "NotTheRepresentative(1": ("registry", "bindHub", (1, 5, hub_of(7))),
+        "NotAnOperator(": ("market", "offerNode", _stolen_offer(world)),
+        "NotThePublisher(": ("directory", "acceptPublisher", (1024,)),
+        "NoApplication(": ("directory", "proposePlacement", (1024, 1, hub_of(9), 1)),
+        "NotAGovernor(": ("board", "openCeremony", (1, world.set_hash, ZERO_HASH, 5, 10)),
     }
-    for error, (contract, function, *arguments) in calls.items():
+    for error, (contract, function, arguments) in calls.items():
         refused = world.refusal(MALLORY, contract, world.data(contract, function, *arguments))
         assert refused is not None
         assert refused.startswith(error)
