@@ -4,19 +4,20 @@ import os
 import shlex
 import shutil
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from piebridge.cli import network_file
 from piebridge.cli.local_network import journal
-from piebridge.cli.local_network.plan import HOST, NetworkPlan, Wishes, make_plan
+from piebridge.cli.local_network.plan import HOST, REDIS_NAME, Wishes, make_plan
 from piebridge.crypto.errors import ConfigurationError
 
 PORT_BASES = range(24_000, 32_000, 100)
 """Where free ports are looked for when the user does not care."""
 
-_CONTENTS = ("keys", "chains", "relays", "gateways", "notaries", "logs")
+_CONTENTS = ("keys", "chains", "relays", "gateways", "notaries", REDIS_NAME, "logs")
+_HALF_WRITTEN = ("network.tmp", "processes.tmp")
 
 
 def prepare(directory: Path, *, replace_old: bool) -> None:
@@ -54,7 +55,7 @@ def require_idle(directory: Path) -> None:
     Raises:
         ConfigurationError: one does.
     """
-    if journal.running_in(directory):
+    if journal.everything_running_in(directory):
         raise ConfigurationError(
             f"a network runs in {directory}: end it with `piebridge network down --dir {directory}`, or give another "
             "folder with --dir (and another --port-base)"
@@ -64,14 +65,14 @@ def require_idle(directory: Path) -> None:
 def is_network(directory: Path) -> bool:
     """Tell whether a folder holds a network, running or not, or what is left of a start that was interrupted."""
     names = {entry.name for entry in directory.iterdir()} if directory.is_dir() else set()
-    marks = {network_file.FILE_NAME, journal.FILE_NAME}
+    marks = {network_file.FILE_NAME, journal.FILE_NAME, *_HALF_WRITTEN}
     return bool(names & marks) or (bool(names) and names <= {*_CONTENTS, *marks})
 
 
 def is_unfinished(directory: Path) -> bool:
     """Tell whether a folder holds what is left of a start that did not come to its end, of which nothing runs."""
     finished = (directory / network_file.FILE_NAME).exists()
-    return is_network(directory) and not finished and not journal.running_in(directory)
+    return is_network(directory) and not finished and not journal.everything_running_in(directory)
 
 
 def hint_after_interruption(directory: Path) -> str:
@@ -87,17 +88,20 @@ def delete(directory: Path) -> None:
     """Delete a network that does not run, and nothing else that lies in its folder."""
     for name in _CONTENTS:
         shutil.rmtree(directory / name, ignore_errors=True)
-    for name in (network_file.FILE_NAME, journal.FILE_NAME):
+    for name in (network_file.FILE_NAME, journal.FILE_NAME, *_HALF_WRITTEN):
         (directory / name).unlink(missing_ok=True)
 
 
-def probe_ports(plan: NetworkPlan) -> None:
-    """Check that every port of a plan is free.
+def probe_ports(ports: Mapping[int, str]) -> None:
+    """Check that ports are free.
+
+    Args:
+        ports: what listens there, by port.
 
     Raises:
         ConfigurationError: one is taken.
     """
-    for port, user in plan.ports.items():
+    for port, user in ports.items():
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -120,7 +124,7 @@ def find_free_ports(wishes: Wishes, candidates: Sequence[int] = PORT_BASES) -> i
     begin = os.getpid() % len(candidates) if candidates else 0
     for candidate in (*candidates[begin:], *candidates[:begin]):
         try:
-            probe_ports(make_plan(replace(wishes, port_base=candidate)))
+            probe_ports(make_plan(replace(wishes, port_base=candidate)).ports)
         except ConfigurationError:
             continue
         return candidate

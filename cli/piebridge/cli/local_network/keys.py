@@ -2,10 +2,11 @@
 
 import os
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from piebridge.cli.local_network.plan import PASSWORD_FILE, KeyPlan, NetworkPlan
+from piebridge.cli.local_network.plan import PASSWORD_FILE, KeyPlan
 from piebridge.crypto import keystore
 from piebridge.crypto.signature import address_of_private_key
 from piebridge.crypto.threshold.ciphersuite import base_times, encode_element
@@ -31,8 +32,8 @@ class NetworkKeys:
         return encode_element(base_times(int.from_bytes(self.by_name[governor.name], "big")))
 
 
-def make_keys(plan: NetworkPlan, directory: Path) -> NetworkKeys:
-    """Draw every key of a plan and write the keystores and their passphrase file.
+def make_keys(keys: Iterable[KeyPlan], directory: Path) -> NetworkKeys:
+    """Draw keys and write the keystores and their passphrase file.
 
     Raises:
         KeystoreFileError: a file exists already or cannot be written.
@@ -41,7 +42,7 @@ def make_keys(plan: NetworkPlan, directory: Path) -> NetworkKeys:
     passphrase = secrets.token_hex(16)
     _write_passphrase(directory / PASSWORD_FILE, passphrase)
     made = {}
-    for key in plan.keys:
+    for key in keys:
         path = directory / key.file
         keystore.generate(path, key.purpose, passphrase, dev=True)
         made[key.name] = keystore.load(path, key.purpose, passphrase, dev=True)

@@ -1,28 +1,24 @@
 """Starts a local network: parachains first, then relay chains and contracts together, gateways last."""
 
 import asyncio
-import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import aiohttp
 
 from piebridge.abci.cometbft.binary import find_cometbft
 from piebridge.abci.cometbft.config import node_id
-from piebridge.chains.cometbft_rpc import CometBftRpc
 from piebridge.chains.jsonrpc import JsonRpcClient
 from piebridge.cli import network_file, processes, serving
 from piebridge.cli.local_network import anvil, folder, genesis, redis_server
 from piebridge.cli.local_network.deploy import Addresses, deploy
 from piebridge.cli.local_network.describe import describe
-from piebridge.cli.local_network.journal import Journal
 from piebridge.cli.local_network.keys import NetworkKeys, make_keys
+from piebridge.cli.local_network.launching import Launcher
 from piebridge.cli.local_network.plan import (
     HOST,
-    PASSWORD_FILE,
     REDIS_NAME,
     Engine,
     KeyPlan,
@@ -36,19 +32,14 @@ from piebridge.cli.local_network.plan import (
 )
 from piebridge.cli.network_file import NetworkFile, ProcessEntry
 from piebridge.cli.progress import Progress
-from piebridge.crypto.errors import ChainError, ConfigurationError, TransientChainError
+from piebridge.crypto.errors import ConfigurationError, TransientChainError
 from piebridge.protocol_stack.checkpoint import CometBftCheckpoint
 from piebridge.protocol_stack.relay_genesis import genesis_hash
 
-READY_TIMEOUT_SECONDS = 60.0
-"""How long a process may take until it answers."""
 RELAY_BLOCK_INTERVAL_SECONDS = 0.25
 """Least time between two blocks of a relay chain."""
 PARACHAIN_BLOCK_INTERVAL_SECONDS = 1.0
 """Least time between two blocks of an embedded parachain."""
-_POLL_SECONDS = 0.1
-
-_T = TypeVar("_T")
 
 
 async def up(wishes: Wishes, directory: Path, progress: Progress, *, replace: bool = False) -> NetworkFile:
@@ -64,13 +55,13 @@ async def up(wishes: Wishes, directory: Path, progress: Progress, *, replace: bo
     if wishes.engine is Engine.COMETBFT:
         find_cometbft()
     folder.require_idle(directory)
-    folder.probe_ports(plan)
+    folder.probe_ports(plan.ports)
     folder.prepare(directory, replace_old=replace)
     start = _Start(plan, directory, progress)
     try:
         return await start.run()
     except BaseException:
-        processes.stop(start.journal.entries)
+        processes.stop(start.launcher.journal.entries)
         (directory / network_file.FILE_NAME).unlink(missing_ok=True)  # it would promise a network that can go on
         raise
 
@@ -79,7 +70,7 @@ class _Start:
     """One start of a network."""
 
     def __init__(self, plan: NetworkPlan, directory: Path, progress: Progress) -> None:
-        self.journal = Journal(directory)
+        self.launcher = Launcher(directory)
         self._plan, self._directory, self._progress = plan, directory, progress
         self._keys = NetworkKeys({})
         self._created_at = int(time.time())
@@ -87,7 +78,7 @@ class _Start:
     async def run(self) -> NetworkFile:
         plan = self._plan
         self._progress.working("making keys")
-        self._keys = make_keys(plan, self._directory)
+        self._keys = make_keys(plan.keys, self._directory)
         self._progress.working(f"starting {len(plan.parachains)} parachains")
         checkpoints = await self._start_parachains()
         self._progress.done(f"{len(plan.parachains)} parachains of kind {plan.wishes.parachain_kind} make blocks")
@@ -97,7 +88,7 @@ class _Start:
         relay_headers = asyncio.gather(*(self._relay_ready(relay) for relay in plan.relays))
         deployments = asyncio.gather(*(deploy(chain, plan, self._keys, hashes) for chain in plan.parachains))
         trusted, _ = await asyncio.gather(relay_headers, deployments)
-        network = describe(plan, self._keys, dict(trusted), self.journal.entries, self._created_at)
+        network = describe(plan, self._keys, dict(trusted), self.launcher.journal.entries, self._created_at)
         network_file.save(network, self._directory)
         self._progress.done(
             f"{len(plan.relays)} relay chain(s) with {plan.wishes.validators} validators each on engine "
@@ -107,10 +98,11 @@ class _Start:
 
         self._progress.working("starting gateways")
         await self._start_carriers()
-        network = network.with_processes(tuple(self.journal.entries))
+        network = network.with_processes(tuple(self.launcher.journal.entries))
         network_file.save(network, self._directory)
         notaries = f" and {len(plan.notaries)} notaries" if plan.notaries else ""
-        self._progress.done(f"{len(plan.gateways)} gateways{notaries} carry packets")
+        gateways = "1 gateway" if len(plan.gateways) == 1 else f"{len(plan.gateways)} gateways"
+        self._progress.done(f"{gateways}{notaries} carry packets")
         return network
 
     # Parachains
@@ -127,7 +119,7 @@ class _Start:
         started = self._launch_evm_nodes(chain) if chain.nodes else [self._launch_evm_chain(chain)]
         checkpoints = await asyncio.gather(
             *(
-                self._at_rpc(process, url, lambda rpc: genesis.read_checkpoint(chain, rpc))
+                self.launcher.at_rpc(process, url, lambda rpc: genesis.read_checkpoint(chain, rpc))
                 for process, url in zip(started, chain.cometbft_urls, strict=True)
             )
         )
@@ -135,7 +127,7 @@ class _Start:
 
     def _launch_evm_chain(self, chain: ParachainPlan) -> ProcessEntry:
         assert chain.validator_key is not None
-        return self._launch(
+        return self.launcher.launch(
             chain.name,
             "parachain",
             [
@@ -145,14 +137,14 @@ class _Start:
                 *("--rpc-port", str(chain.cometbft_port)),
                 *("--eth-port", str(chain.rpc_port)),
                 *("--block-interval", str(PARACHAIN_BLOCK_INTERVAL_SECONDS)),
-                *self._passphrase(),
+                *self.launcher.passphrase(),
             ],
         )
 
     def _launch_evm_nodes(self, chain: ParachainPlan) -> list[ProcessEntry]:
-        identities = [(node.p2p_key, node.p2p_port) for node in chain.nodes]
+        identities = self._identities((node.p2p_key, node.p2p_port) for node in chain.nodes)
         return [
-            self._launch(
+            self.launcher.launch(
                 node.name,
                 "parachain",
                 [
@@ -162,44 +154,20 @@ class _Start:
                     *("--validator-key", str(self._directory / node.consensus_key.file)),
                     *("--rpc-port", str(node.cometbft_port)),
                     *("--eth-port", str(node.eth_port)),
-                    *self._node_options(index, identities),
+                    *self.launcher.peer_options(index, identities),
                     *("--block-interval", str(PARACHAIN_BLOCK_INTERVAL_SECONDS)),
-                    *self._passphrase(),
+                    *self.launcher.passphrase(),
                 ],
             )
             for index, node in enumerate(chain.nodes)
         ]
 
-    def _node_options(self, index: int, identities: Sequence[tuple[KeyPlan, int]]) -> list[str]:
-        """Return the options of a CometBFT node for its place in a full mesh."""
-        key, port = identities[index]
-        options = ["--p2p-key", str(self._directory / key.file), "--p2p-port", str(port)]
-        for other, (peer_key, peer_port) in enumerate(identities):
-            if other != index:
-                options += ["--peer", f"{node_id(self._keys.private(peer_key))}@{HOST}:{peer_port}"]
-        return options
-
-    async def _at_rpc(self, process: ProcessEntry, url: str, ask: Callable[[CometBftRpc], Awaitable[_T]]) -> _T:
-        """Ask a node's CometBFT RPC until it answers and takes transactions."""
-        rpc = CometBftRpc(url)
-
-        async def once() -> _T:
-            if (await rpc.status()).catching_up:
-                raise TransientChainError(f"{url} still fetches blocks")
-            return await ask(rpc)
-
-        try:
-            return await self._ready(process, once)
-        finally:
-            await rpc.close()
-
     async def _start_anvil(self, chain: ParachainPlan) -> None:
         program = anvil.find_anvil()
         genesis_file = anvil.write_anvil_genesis(chain, self._plan, self._keys, self._directory)
         command = anvil.anvil_command(program, chain, genesis_file)
-        process = processes.start(chain.name, "parachain", command, self._directory)
-        self.journal.add(process)
-        proxy = self._launch(
+        process = self.launcher.journal.start(chain.name, "parachain", command)
+        proxy = self.launcher.launch(
             f"{chain.name}-proxy",
             "proxy",
             ["network", "proxy", "--port", str(chain.proxy_port), "--target-port", str(chain.rpc_port)],
@@ -209,7 +177,7 @@ class _Start:
 
     async def _answers(self, process: ProcessEntry, url: str, evm_chain_id: int, announcement: str) -> None:
         async with JsonRpcClient(url, timeout_seconds=2.0) as client:
-            answer = await self._ready(process, lambda: client.call("eth_chainId"), announcement)
+            answer = await self.launcher.ready(process, lambda: client.call("eth_chainId"), announcement)
         if int(str(answer), 16) != evm_chain_id:
             raise ConfigurationError(f"{process.name}: {url} is EVM chain {answer}, not {evm_chain_id}")
 
@@ -230,19 +198,15 @@ class _Start:
             command = ["chain", "run", "relay", "--dev", "--home", str(self._directory / relay.home)]
             for item in relay.validators:
                 command += self._validator_options(item)
-            self._launch(relay.name, "relay", [*command, *self._relay_options()])
+            self.launcher.launch(relay.name, "relay", [*command, *self._relay_options()])
             return
-        identities = [
-            (item.p2p_key, item.p2p_port)
-            for item in relay.validators
-            if item.p2p_key is not None and item.p2p_port is not None
-        ]
+        identities = self._identities((item.p2p_key, item.p2p_port) for item in relay.validators)
         for item in relay.validators:
             command = ["chain", "run", "relay", "--dev", "--engine", "cometbft"]
             command += ["--home", str(self._directory / relay.home_of(item))]
             command += ["--genesis", str(self._directory / relay.home / "config" / "genesis.json")]
-            command += [*self._validator_options(item), *self._node_options(item.index, identities)]
-            self._launch(item.process, "relay", [*command, *self._relay_options()])
+            command += [*self._validator_options(item), *self.launcher.peer_options(item.index, identities)]
+            self.launcher.launch(item.process, "relay", [*command, *self._relay_options()])
 
     def _validator_options(self, validator: ValidatorPlan) -> list[str]:
         return [
@@ -252,13 +216,15 @@ class _Start:
         ]
 
     def _relay_options(self) -> list[str]:
-        return ["--block-interval", str(RELAY_BLOCK_INTERVAL_SECONDS), *self._passphrase()]
+        return ["--block-interval", str(RELAY_BLOCK_INTERVAL_SECONDS), *self.launcher.passphrase()]
 
     async def _relay_ready(self, relay: RelayPlan) -> tuple[int, tuple[int, bytes]]:
         """Return the relay id with height and hash of its first header, once every validator has it."""
         headers = await asyncio.gather(
             *(
-                self._at_rpc(self._process(item.process), item.rpc_url, lambda rpc: rpc.signed_header(1))
+                self.launcher.at_rpc(
+                    self.launcher.process(item.process), item.rpc_url, lambda rpc: rpc.signed_header(1)
+                )
                 for item in relay.validators
             )
         )
@@ -272,16 +238,18 @@ class _Start:
         for notary in self._plan.notaries:
             command = ["notary", "run", "--dev", "--network", file, "--index", str(notary.index)]
             command += ["--key", str(self._directory / notary.key.file)]
-            command += ["--data", str(self._directory / notary.data_directory), *self._passphrase()]
-            urls.append((self._launch(notary.name, "notary", command), f"http://{HOST}:{notary.port}/health"))
+            command += ["--data", str(self._directory / notary.data_directory), *self.launcher.passphrase()]
+            urls.append((self.launcher.launch(notary.name, "notary", command), f"http://{HOST}:{notary.port}/health"))
         await self._start_redis()
         for gateway in self._plan.gateways:
             command = ["gateway", "run", "--dev", "--network", file, "--name", gateway.name]
-            command += ["--key", str(self._directory / gateway.key.file), *self._passphrase()]
+            command += ["--key", str(self._directory / gateway.key.file), *self.launcher.passphrase()]
             if self._plan.broker_url is not None:
                 command += ["--broker", self._plan.broker_url, "--workers", str(self._plan.wishes.workers)]
-            urls.append((self._launch(gateway.name, "gateway", command), f"http://{HOST}:{gateway.status_port}/health"))
-        await asyncio.gather(*(self._ready(process, partial(_http_answers, url)) for process, url in urls))
+            urls.append(
+                (self.launcher.launch(gateway.name, "gateway", command), f"http://{HOST}:{gateway.status_port}/health")
+            )
+        await asyncio.gather(*(self.launcher.ready(process, partial(_http_answers, url)) for process, url in urls))
 
     async def _start_redis(self) -> None:
         if self._plan.redis_port is None:
@@ -289,56 +257,16 @@ class _Start:
         folder_of_redis = self._directory / REDIS_NAME
         folder_of_redis.mkdir(exist_ok=True)
         command = redis_server.redis_command(redis_server.find_redis_server(), self._plan.redis_port, folder_of_redis)
-        process = processes.start(REDIS_NAME, "broker", command, self._directory)
-        self.journal.add(process)
-        await self._ready(process, partial(_port_answers, self._plan.redis_port), redis_server.READY)
+        process = self.launcher.journal.start(REDIS_NAME, "broker", command)
+        await self.launcher.ready(process, partial(_port_answers, self._plan.redis_port), redis_server.READY)
 
-    # Processes
-
-    def _launch(self, name: str, role: str, arguments: Sequence[str]) -> ProcessEntry:
-        process = processes.start(
-            name,
-            role,
-            [sys.executable, "-m", "piebridge.cli", *arguments],
-            self._directory,
-            processes.own_environment(),
-        )
-        self.journal.add(process)
-        return process
-
-    def _process(self, name: str) -> ProcessEntry:
-        return next(entry for entry in self.journal.entries if entry.name == name)
-
-    def _passphrase(self) -> tuple[str, str]:
-        return ("--passphrase-file", str(self._directory / PASSWORD_FILE))
-
-    async def _ready(
-        self, process: ProcessEntry, ask: Callable[[], Awaitable[_T]], announcement: str = serving.READY
-    ) -> _T:
-        """Ask until there is an answer, as long as the process lives.
-
-        Nothing is asked before the process itself has said that it serves: on a port that somebody else took in the
-        meantime, a stranger's chain would answer in its place.
-        """
-        deadline = time.monotonic() + READY_TIMEOUT_SECONDS
-        log = self._directory / process.log_file
-        problem = "it has not said that it serves"
-        while True:
-            if announcement in log.read_text(encoding="utf-8", errors="replace"):
-                try:
-                    return await ask()
-                except ChainError as error:
-                    problem = str(error)
-            if not processes.is_running(process):
-                words = processes.tail(self._directory, process)
-                raise ConfigurationError(f"{process.name} ended while it started; its log says:\n{words}")
-            if time.monotonic() > deadline:
-                words = processes.tail(self._directory, process)
-                raise ConfigurationError(
-                    f"{process.name} does not answer after {READY_TIMEOUT_SECONDS:.0f} s ({problem}); its log says:\n"
-                    f"{words}"
-                )
-            await asyncio.sleep(_POLL_SECONDS)
+    def _identities(self, nodes: Iterable[tuple[KeyPlan | None, int | None]]) -> list[tuple[str, str, int]]:
+        """Return keystore, node id and p2p port of the nodes of a mesh."""
+        return [
+            (key.file, node_id(self._keys.private(key)), port)
+            for key, port in nodes
+            if key is not None and port is not None
+        ]
 
 
 async def _port_answers(port: int) -> None:

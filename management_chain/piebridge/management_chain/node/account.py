@@ -38,17 +38,19 @@ class AgentAccount:
             PermanentChainError: it reverts.
             TransientChainError: no node takes it, or it is in no block in time.
         """
-        problems: list[str] = []
+        problems: list[ChainError] = []
         for client in self._clients:
             try:
                 raw = await self._sign(client, contract, data)
             except ChainError as error:
-                problems.append(str(error))
+                problems.append(error)
                 continue
             await self._hand_in(raw)
             await self._wait(client, raw, timeout_seconds)
             return
-        raise TransientChainError(f"no node takes a report: {'; '.join(problems)}")
+        refused = all(isinstance(problem, PermanentChainError) for problem in problems)
+        kind = PermanentChainError if refused else TransientChainError
+        raise kind(f"no node takes a report: {'; '.join(map(str, problems))}")
 
     async def _sign(self, client: JsonRpcClient, contract: bytes, data: bytes) -> "_Signed":
         sender = "0x" + self.address.hex()

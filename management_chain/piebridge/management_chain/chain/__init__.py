@@ -1,0 +1,1 @@
+"""The management chain itself: its contracts, how they are made, and the genesis that holds them."""
