@@ -75,7 +75,21 @@ def test_the_commands_that_the_documentation_names_are_there() -> None:
         *(
             f"domain {word}"
             for word in (
-                "template lint register request approve advance status list show join leave scale dissolve".split()
+                [
+                    "template",
+                    "lint",
+                    "register",
+                    "request",
+                    "approve",
+                    "advance",
+                    "status",
+                    "list",
+                    "show",
+                    "join",
+                    "leave",
+                    "scale",
+                    "dissolve",
+                ]
             )
         ),
         *(f"node {word}" for word in ("offer", "run", "withdraw", "status", "measure")),
