@@ -18,7 +18,20 @@ from piebridge.protocol_stack.application import APPLICATIONS
 
 runner = CliRunner()
 
-GROUPS = ("demo", "network", "token", "packet", "oracle", "keys", "chain", "gateway", "notary")
+GROUPS = (
+    "demo",
+    "management",
+    "domain",
+    "network",
+    "token",
+    "packet",
+    "oracle",
+    "node",
+    "keys",
+    "chain",
+    "gateway",
+    "notary",
+)
 
 
 def commands() -> list[list[str]]:
@@ -58,7 +71,34 @@ def test_the_commands_that_the_documentation_names_are_there() -> None:
         "chain node-id",
         "network restart",
         "gateway run",
+        "gateway authorise",
         "notary run",
+        "management up",
+        "management status",
+        "management down",
+        "management deploy",
+        "management admit",
+        *(
+            f"domain {word}"
+            for word in (
+                [
+                    "template",
+                    "lint",
+                    "register",
+                    "request",
+                    "approve",
+                    "advance",
+                    "status",
+                    "list",
+                    "show",
+                    "join",
+                    "leave",
+                    "scale",
+                    "dissolve",
+                ]
+            )
+        ),
+        *(f"node {word}" for word in ("offer", "run", "withdraw", "status", "measure")),
         "oracle",
         "demo",
     ):
