@@ -40,10 +40,12 @@ class Newcomer:
             words += ["--port-base", str(self.base + (40 if words[0] == "management" else 0))]
         words = [str(self.base + 60 + int(word) - 21_100) if re.fullmatch(r"211\d\d", word) else word for word in words]
         if line.endswith(" &"):
-            log = (self.shell.folder / f"agent-{len(self.agents)}.log").open("wb")
-            self.agents.append(
-                subprocess.Popen(command(*words), cwd=self.shell.folder, env=self.environment(), stdout=log, stderr=log)
-            )
+            with (self.shell.folder / f"agent-{len(self.agents)}.log").open("wb") as log:
+                self.agents.append(
+                    subprocess.Popen(
+                        command(*words), cwd=self.shell.folder, env=self.environment(), stdout=log, stderr=log
+                    )
+                )
             return ""
         outcome = self.shell.run(*words)
         assert outcome.exit_code == 0, f"{line}\n{outcome.output}\n{outcome.errors}"
