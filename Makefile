@@ -55,12 +55,12 @@ check: ## format, lint, types, package layers, contract artifacts against their 
 	cd contracts && $(BIN)/forge lint
 	$(BIN)/python contracts/build.py $(if $(filter true,$(CI)),--recompile-check,--check)
 
-bench: ## measure; writes bench/results/*.json and pictures (BENCH=name runs one, BENCH_ARGS="--engine cometbft --runs 5")
+bench: ## measure; writes bench/results/*.json and pictures, which git tracks (BENCH=name runs one, BENCH_ARGS="--engine cometbft --runs 5")
 	$(SET_UP) dev
 	@PYTHONPATH=tests $(BIN)/python -m bench $(BENCH) $(BENCH_ARGS)
 
-soak: ## long campaigns, resumable: make soak SEED=7 MINUTES=60; adds a line to soak/ledger.jsonl
-	$(SET_UP) dev
+soak: ## long campaigns, resumable: make soak SEED=7 MINUTES=60; adds a line to soak/ledger.jsonl, which git tracks
+	$(SET_UP) soak
 	@PYTHONPATH=tests $(BIN)/python -m soak --seed $(SEED) --minutes $(MINUTES) \
 	  $(if $(CAMPAIGN),--campaign $(CAMPAIGN)) $(if $(ROUND_SEED),--round-seed $(ROUND_SEED))
 

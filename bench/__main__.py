@@ -19,7 +19,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--engine", choices=("embedded", "cometbft"), default=standard.engine)
     parser.add_argument("--parachain-kind", choices=("anvil", "embedded"), default=standard.parachain_kind)
     parser.add_argument("--runs", type=int, default=standard.runs)
-    parser.add_argument("--rate", type=float, default=standard.rate)
+    parser.add_argument("--rate", type=float, nargs="+", default=standard.rates)
     parser.add_argument("--seconds", type=float, default=standard.seconds)
     parser.add_argument("--anvil-depth", type=int, default=standard.anvil_depth)
     parser.add_argument("--port-base", type=int, default=standard.port_base)
@@ -30,7 +30,7 @@ def main(arguments: list[str]) -> int:
         engine=given.engine,
         parachain_kind=given.parachain_kind,
         runs=given.runs,
-        rate=given.rate,
+        rates=tuple(given.rate),
         seconds=given.seconds,
         anvil_depth=given.anvil_depth,
         port_base=given.port_base,

@@ -97,8 +97,8 @@ class Options:
     runs: int = 3
     """How often each thing is measured, in turn with the others."""
 
-    rate: float = 250.0
-    """Packets offered per second where a rate is offered."""
+    rates: tuple[float, ...] = (150.0, 200.0, 250.0, 300.0)
+    """Packets offered per second where rates are offered."""
 
     seconds: float = 20.0
     """How long a rate is offered."""

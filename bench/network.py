@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,25 @@ class Shape:
     def label(self) -> str:
         """Name of the shape in figures."""
         return f"{self.parachain_kind} parachains, {self.engine} relay chain"
+
+
+@dataclass(frozen=True, slots=True)
+class CpuTimes:
+    """CPU seconds used so far."""
+
+    by_kind: dict[str, float]
+    """By kind of process."""
+    own: float
+    """Of this process."""
+    busy: float
+    """Of the whole machine."""
+    idle: float
+    """Not used by anybody, all processors together."""
+
+    def __sub__(self, before: "CpuTimes") -> "CpuTimes":
+        """Return what was used since an earlier reading."""
+        kinds = {kind: value - before.by_kind.get(kind, 0.0) for kind, value in self.by_kind.items()}
+        return CpuTimes(kinds, self.own - before.own, self.busy - before.busy, self.idle - before.idle)
 
 
 class BenchNetwork:
@@ -109,29 +129,23 @@ class BenchNetwork:
         _piebridge(["network", "start", name, "--dir", str(self.folder)])
         self.document = json.loads((self.folder / "network.json").read_text())
 
-    def cpu_seconds(self) -> dict[str, float]:
-        """CPU seconds that each process, with everything that it has started, has used so far."""
-        used, parents = _process_table()
-        return {
-            item["name"]: sum(used.get(pid, 0.0) for pid in _family(item["pid"], parents))
-            for item in self.document["processes"]
-        }
+    def cpu_times(self) -> CpuTimes:
+        """Return what each kind of process, with everything that it has started, has used so far.
 
-    def roles(self) -> dict[str, str]:
-        """Role of each process."""
-        return {item["name"]: item["role"] for item in self.document["processes"]}
+        CometBFT is a child of its application; it is told apart.
+        """
+        table = _process_table()
+        by_kind: dict[str, float] = {}
+        for item in self.document["processes"]:
+            for pid in _family(item["pid"], table):
+                if pid in table:
+                    kind = "CometBFT" if table[pid].program == "cometbft" else item["role"]
+                    by_kind[kind] = by_kind.get(kind, 0.0) + table[pid].seconds
+        busy, idle = _machine_times()
+        return CpuTimes(by_kind, time.process_time(), busy, idle)
 
     def _pid(self, name: str) -> int:
         return int(next(item["pid"] for item in self.document["processes"] if item["name"] == name))
-
-
-def by_role(network: BenchNetwork, seconds: dict[str, float]) -> dict[str, float]:
-    """Add the seconds of processes up by role."""
-    total: dict[str, float] = {}
-    roles = network.roles()
-    for name, value in seconds.items():
-        total[roles[name]] = total.get(roles[name], 0.0) + value
-    return total
 
 
 def _piebridge(arguments: Sequence[str]) -> None:
@@ -146,27 +160,41 @@ def _piebridge(arguments: Sequence[str]) -> None:
         raise RuntimeError(f"piebridge {' '.join(arguments)} failed:\n{done.stdout}\n{done.stderr}")
 
 
-def _process_table() -> tuple[dict[int, float], dict[int, int]]:
-    """Return CPU seconds and parent of every process that may be looked at."""
-    used: dict[int, float] = {}
-    parents: dict[int, int] = {}
+@dataclass(frozen=True, slots=True)
+class _Process:
+    program: str
+    parent: int
+    seconds: float
+
+
+def _process_table() -> dict[int, _Process]:
+    """Return every process that may be looked at, with the CPU seconds of it and of its children that have ended."""
+    found: dict[int, _Process] = {}
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue
         try:
-            fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            name, _, rest = (entry / "stat").read_text().rpartition(")")
         except OSError:
             continue  # it has ended in the meantime
         # proc(5): the state is field 3, so the parent is fields[1]; times of the process and its children follow.
-        parents[int(entry.name)] = int(fields[1])
-        used[int(entry.name)] = sum(int(field) for field in fields[11:15]) / _CLOCK_TICKS
-    return used, parents
+        fields = rest.split()
+        seconds = sum(int(field) for field in fields[11:15]) / _CLOCK_TICKS
+        found[int(entry.name)] = _Process(name.partition("(")[2], int(fields[1]), seconds)
+    return found
 
 
-def _family(root: int, parents: dict[int, int]) -> set[int]:
+def _machine_times() -> tuple[float, float]:
+    """Return the seconds that all processors together were busy and idle since the start of the machine."""
+    fields = [int(field) for field in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+    idle = fields[3] + fields[4]  # proc(5): user nice system idle iowait irq softirq steal
+    return (sum(fields) - idle) / _CLOCK_TICKS, idle / _CLOCK_TICKS
+
+
+def _family(root: int, table: dict[int, _Process]) -> set[int]:
     family, grown = {root}, True
     while grown:
-        more = {pid for pid, parent in parents.items() if parent in family and pid not in family}
+        more = {pid for pid, process in table.items() if process.parent in family and pid not in family}
         family |= more
         grown = bool(more)
     return family

@@ -79,6 +79,8 @@ class Traffic:
         ]
         self._senders = self._chains if both_ways else self._chains[:1]
         self.journeys: dict[bytes, Journey] = {}
+        self.home = 0
+        """Packets whose receipt came home."""
         self._by_packet: dict[bytes, bytes] = {}
         self._count = 0
         self._watching: list[asyncio.Task[None]] = []
@@ -147,11 +149,6 @@ class Traffic:
             while self.home < share * len(self.journeys):  # noqa: ASYNC110 - chains are polled
                 await asyncio.sleep(0.1)
 
-    @property
-    def home(self) -> int:
-        """Packets whose receipt came home."""
-        return sum(journey.home is not None for journey in self.journeys.values())
-
     def block_intervals(self) -> list[float]:
         """Seconds between the blocks of both chains."""
         return [later - earlier for chain in self._chains for earlier, later in pairwise(chain.blocks_seen)]
@@ -210,8 +207,9 @@ class Traffic:
         topics = [bytes.fromhex(topic[2:]) for topic in log["topics"]]
         if topics[0] == _NOTARISED and (journey := self.journeys.get(topics[2])) is not None:
             journey.received = seen
-        elif topics[0] == _CONFIRMED and (key := self._by_packet.get(topics[1])) is not None:
+        elif topics[0] == _CONFIRMED and (key := self._by_packet.pop(topics[1], None)) is not None:
             self.journeys[key].home = seen
+            self.home += 1
 
 
 _NOTARISED = keccak256(b"RecordNotarised(bytes32,bytes32,bytes32,uint32,bool)")

@@ -41,6 +41,8 @@ FOUNDRY_TOOLS = ("anvil", "cast", "forge")
 
 COMETBFT_MODULE = "github.com/cometbft/cometbft/cmd/cometbft"
 COMETBFT_VERSION = "v0.40.0"
+OLDER_COMETBFT_VERSION = "v0.38.25"
+OLDER_COMETBFT_NAME = "cometbft-0.38"
 
 VECTORS_MODULE = "github.com/tendermint/tendermint"
 VECTORS_VERSION = "v0.35.9"
@@ -205,9 +207,9 @@ def node_key() -> str:
     return digest(sysconfig.get_platform(), *files)
 
 
-def cometbft_key() -> str:
-    """Returns what the CometBFT binary was made from."""
-    return digest(COMETBFT_MODULE, COMETBFT_VERSION, sysconfig.get_platform())
+def cometbft_key(version: str) -> str:
+    """Returns what a CometBFT binary was made from."""
+    return digest(COMETBFT_MODULE, version, sysconfig.get_platform())
 
 
 def prepare_environment() -> None:
@@ -292,17 +294,23 @@ def prepare_node() -> None:
 
 def prepare_cometbft() -> None:
     """Builds CometBFT from its Go module into .cache/bin (1 to 4 minutes on two cores) and links it from there."""
-    binary = CACHE / "bin" / "cometbft"
-    stamp = CACHE / "bin" / ".cometbft"
-    if not (binary.exists() and is_current(stamp, cometbft_key())):
-        _run_go(
-            f"CometBFT {COMETBFT_VERSION} (go install, some minutes)",
-            ["install", "-v", f"{COMETBFT_MODULE}@{COMETBFT_VERSION}"],
-            log="cometbft",
-        )
-        write_stamp(stamp, cometbft_key())
+    link(VENV / "bin" / "cometbft", _built_cometbft(COMETBFT_VERSION, CACHE / "bin"))
+
+
+def prepare_older_cometbft() -> None:
+    """Builds the release line before, for the campaign that runs our ABCI server under it."""
+    link(VENV / "bin" / OLDER_COMETBFT_NAME, _built_cometbft(OLDER_COMETBFT_VERSION, CACHE / "bin-older"))
+
+
+def _built_cometbft(version: str, folder: Path) -> Path:
+    binary, stamp = folder / "cometbft", folder / ".cometbft"
+    if not (binary.exists() and is_current(stamp, cometbft_key(version))):
+        arguments = ["install", "-v", f"{COMETBFT_MODULE}@{version}"]
+        title = f"CometBFT {version} (go install, some minutes)"
+        _run_go(title, arguments, log=f"cometbft-{version}", extra={"GOBIN": str(folder)})
+        write_stamp(stamp, cometbft_key(version))
         _prune_go()
-    link(VENV / "bin" / "cometbft", binary)
+    return binary
 
 
 def prepare_vectors() -> None:
@@ -328,13 +336,13 @@ def _go_environment() -> dict[str, str]:
         "GOPATH": str(CACHE / "go"),
         "GOMODCACHE": str(CACHE / "go" / "pkg" / "mod"),
         "GOCACHE": str(CACHE / "go-build"),
-        "GOBIN": str(CACHE / "bin"),
     }
 
 
-def _run_go(title: str, arguments: Sequence[str], *, log: str) -> None:
+def _run_go(title: str, arguments: Sequence[str], *, log: str, extra: Mapping[str, str] | None = None) -> None:
     go = VENV / "bin" / "go"
-    run_step(title, [go, *arguments], log=log, registry="the Go module proxy", extra=_go_environment())
+    environment = {**_go_environment(), **(extra or {})}
+    run_step(title, [go, *arguments], log=log, registry="the Go module proxy", extra=environment)
 
 
 def _prune_go() -> None:
@@ -352,7 +360,7 @@ def link(place: Path, target: Path) -> None:
 
 
 def prepare(profile: str) -> None:
-    """Brings one profile (runtime, dev, test or cometbft) up to date.
+    """Brings one profile (runtime, dev, test, soak or cometbft) up to date.
 
     Raises:
         SetUpError: something is missing that the profile cannot do without.
@@ -363,9 +371,11 @@ def prepare(profile: str) -> None:
     if profile == "runtime":
         return
     tolerate(prepare_node)
-    if profile == "test":
+    if profile in {"test", "soak"}:
         tolerate(prepare_cometbft)
         tolerate(prepare_vectors)
+        if profile == "soak":
+            tolerate(prepare_older_cometbft)
     elif profile == "cometbft":
         prepare_cometbft()
 
@@ -400,7 +410,7 @@ def only_one_at_a_time() -> Iterator[None]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Prepares the profile named on the command line; returns the exit status."""
     parser = argparse.ArgumentParser(description="Prepare what a make target needs.")
-    parser.add_argument("profile", choices=("runtime", "dev", "test", "cometbft"))
+    parser.add_argument("profile", choices=("runtime", "dev", "test", "soak", "cometbft"))
     profile = parser.parse_args(arguments).profile
     if sys.version_info[:2] not in SUPPORTED_PYTHONS:
         say(f"Python 3.11 or 3.12 is needed, this is {sys.version.split()[0]}: make PYTHON=/path/to/python3.11")

@@ -97,4 +97,4 @@ def main(path: Path, amount: int = 10**18) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), *(int(argument) for argument in sys.argv[2:])))
+    sys.exit(main(Path(sys.argv[1]), *map(int, sys.argv[2:])) if sys.argv[1:] else "usage: NETWORK.JSON [UNITS]")

@@ -31,7 +31,7 @@ from testkit.validators import genesis_for, validator_keys
 
 pytestmark = pytest.mark.real_chain
 
-HEIGHTS = 64
+HEIGHTS = 200
 TRUSTED_HEIGHT = 2
 BLOCK_INTERVAL_SECONDS = 0.02
 KEYS = validator_keys(5)

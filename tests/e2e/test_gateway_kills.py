@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from piebridge.cli.local_network.plan import ParachainKind
+from piebridge.cli.local_network.plan import Engine, ParachainKind
 from testkit.campaign.gateway_kills import Plan, gateway_kills
 
 pytestmark = [pytest.mark.real_chain, pytest.mark.slow]
@@ -22,13 +22,13 @@ KILLS = 50
 """For each kind; 100 together."""
 PACKETS = 500
 """For each kind, at least; 1 000 together."""
+COMETBFT_KILLS = 4
+COMETBFT_PACKETS = 300
 
 
 @pytest.mark.parametrize("kind", list(ParachainKind))
 async def test_gateways_killed_at_random_lose_and_double_nothing(kind: ParachainKind, tmp_path: Path) -> None:
-    seed = int(os.environ.get("CAMPAIGN_SEED") or random.SystemRandom().randrange(1 << 32))
-    print(f"replay: CAMPAIGN_SEED={seed} python -m pytest -s 'tests/e2e/test_gateway_kills.py' -k {kind}")
-    outcome = await gateway_kills(tmp_path, Plan(seed, KILLS, PACKETS), kind)
+    outcome = await gateway_kills(tmp_path, Plan(_seed(kind), KILLS, PACKETS), kind)
     print(outcome)
     assert outcome.kills == KILLS
     assert outcome.settled is not None
@@ -38,3 +38,18 @@ async def test_gateways_killed_at_random_lose_and_double_nothing(kind: Parachain
     assert outcome.databases["deleted"] > 0
     assert outcome.databases["restored"] > 0
     assert outcome.replays > 0
+
+
+async def test_gateways_are_killed_while_validators_of_cometbft_come_and_go(tmp_path: Path) -> None:
+    """5 000 packets, 20 kills of each gateway: ``make soak CAMPAIGN=gateway-and-validator-kills-anvil``."""
+    plan = Plan(_seed("cometbft"), COMETBFT_KILLS, COMETBFT_PACKETS, engine=Engine.COMETBFT)
+    outcome = await gateway_kills(tmp_path, plan, ParachainKind.ANVIL)
+    print(outcome)
+    assert outcome.kills == COMETBFT_KILLS
+    assert outcome.validator_kills > 0
+
+
+def _seed(word: str) -> int:
+    seed = int(os.environ.get("CAMPAIGN_SEED") or random.SystemRandom().randrange(1 << 32))
+    print(f"replay: CAMPAIGN_SEED={seed} python -m pytest -s tests/e2e/test_gateway_kills.py -k {word}")
+    return seed

@@ -174,6 +174,8 @@ async def test_what_is_announced_but_not_final_is_not_seen(chain: Chain, tmp_pat
     slot = decision_slot(unfinal.request_id)
     await chain.tell(
         REGISTRY,
+        mini_registry.write(request_slot(unfinal.request_id), status_word(unfinal, RequestState.DRAWN)),
+        mini_registry.write(request_slot(other.request_id), status_word(other, RequestState.CONFIRMED)),
         mini_registry.announce(unfinal, slot, bytes(32)),
         mini_registry.announce(other, decision_slot(other.request_id), keccak256(b"another record")),
     )
@@ -234,12 +236,15 @@ def invented(decided: Decision) -> list[dict[str, Any]]:
 
 
 async def test_a_node_that_invents_a_decision_starts_nothing(chain: Chain, tmp_path: Path) -> None:
-    forged = decision()
-    async with LyingProxy(chain.running.eth_address) as liar:
-        liar.edit("eth_getLogs", lambda *_: invented(forged))
-        async with following(await chain.root(), tmp_path, NodeAddresses(chain.addresses.cometbft_url, liar.url)) as f:
-            view = await f.view()
-            assert await view.decisions() == []
+    """Neither one of a request that does not exist, nor another one of a request that was decided."""
+    decided = decision()
+    await chain.decide(decided)
+    for forged in (decision(seed=32), replace(decided, domain=decided.domain ^ 1)):
+        async with LyingProxy(chain.running.eth_address) as liar:
+            liar.edit("eth_getLogs", lambda *_, forged=forged: invented(forged))
+            lying = NodeAddresses(chain.addresses.cometbft_url, liar.url)
+            async with following(await chain.root(), tmp_path, lying) as follower:
+                assert await (await follower.view()).decisions() == []
             assert liar.lies
 
 

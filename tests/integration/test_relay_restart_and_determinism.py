@@ -1,9 +1,5 @@
 """The same blocks give the same state everywhere, and a relay chain goes on from its last commit whatever happens."""
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,32 +11,22 @@ from piebridge.protocol_stack.relay_messages import CarriedGovernorMessage
 from piebridge.relay.app.application import RelayApplication
 from piebridge.relay.app.state import MemoryBackend
 from piebridge.relay.storage import SqliteBackend
+from testkit.relay_history import execute_in_another_world, record
 from testkit.relay_world import two_chains, validator_set
 
-SCENARIO = """
-import json
-from testkit.relay_scenario import app_hashes
-print(json.dumps(app_hashes()))
-"""
+WORLDS = 5
+TRANSACTIONS = 2_000
+EFFECTIVE_LEAST = TRANSACTIONS // 10
 
 
-def app_hashes() -> list[str]:
-    """Run a mixed scenario and return the app hash after every block."""
-    from testkit.relay_scenario import app_hashes
-
-    return app_hashes()
-
-
-def test_two_processes_with_other_hash_seeds_reach_the_same_app_hashes() -> None:
-    results = []
-    for seed in ("1", "4242"):
-        environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(sys.path)}
-        done = subprocess.run(
-            [sys.executable, "-c", SCENARIO], env=environment, capture_output=True, text=True, check=True, timeout=120
-        )
-        results.append(json.loads(done.stdout))
-    assert len(results[0]) > 10
-    assert results[0] == results[1] == app_hashes()
+@pytest.mark.slow
+def test_other_hash_seeds_locales_and_time_zones_change_no_byte(tmp_path: Path) -> None:
+    """100 000 transactions in 50 worlds: ``make soak CAMPAIGN=relay-determinism``."""
+    history = record(seed=1, transactions=TRANSACTIONS)
+    assert history.outcomes[CODE_OK] >= EFFECTIVE_LEAST, history.outcomes
+    assert len(history.outcomes) > 5, f"few kinds of refusals: {history.outcomes}"
+    history.save(file := tmp_path / "history.json")
+    assert {execute_in_another_world(file, number) for number in range(WORLDS)} == {history.digest}
 
 
 def test_chain_killed_after_every_block_replays_to_the_same_state(tmp_path: Path) -> None:

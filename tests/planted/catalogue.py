@@ -11,9 +11,12 @@ from piebridge.gateway.archive import Archive
 from piebridge.gateway.endorsements import CollectedEndorsement, _Collector
 from piebridge.gateway.forwarder import Delivery
 from piebridge.gateway.forwarder.path import Path
+from piebridge.gateway.hub_state import HubState
 from piebridge.gateway.hub_submitter import HubSubmitter
+from piebridge.gateway.later_look import LaterLook
 from piebridge.gateway.notary import Notary
 from piebridge.gateway.reconciler import Reconciler
+from piebridge.gateway.relay_listener import RelayListener
 from piebridge.gateway.settlement import SettlementCarrier
 from piebridge.protocol_stack import commitment
 from piebridge.protocol_stack.authentication import NotaryAuthentication
@@ -54,6 +57,10 @@ def _shuffled_outboxes(original: _Any, store: Store, outgoing: _Any, height: int
     mixed = list(outgoing)
     random.SystemRandom().shuffle(mixed)
     return original(store, mixed, height, time_seconds)
+
+
+def _every_bit_seen(original: _Any, self: _Any, lane: _Any, page: int, word: int) -> None:
+    original(self, lane, page, (1 << 256) - 1)
 
 
 def _unsigned_statement(
@@ -141,6 +148,20 @@ RELAY = (
         frozenset({"I12", "crash"}),
         changed(relay_application, "make_entries", _shuffled_outboxes),
         0,
+    ),
+    PlantedBug(
+        "relay: acknowledged unseen",
+        "one bitmap word acknowledges packets that the hub does not have, and their messages are dropped",
+        frozenset({"I13"}),
+        changed(hub_slots._Reader, "_read_seen", _every_bit_seen),
+        125,
+    ),
+    PlantedBug(
+        "relay: forgets before the receipt",
+        "what was acknowledged is forgotten for good although its receipt has not come; the product once did so",
+        frozenset({"I13"}),
+        replaced(retention, "_waits_for_receipt", lambda store, record, header: False),
+        39,
     ),
     PlantedBug(
         "relay: no tombstones",
@@ -494,6 +515,22 @@ def _everything_settled(original: _Any, self: SettlementCarrier, path: _Any, num
     return done()
 
 
+def _done_at_newest(original: _Any, self: HubState, registration: int, relay: int, evidence: _Any) -> _Any:
+    async def deliveries() -> _Any:
+        states = await original(self, registration, relay, evidence)
+        return {number: Delivery.DONE if state is Delivery.WAITING else state for number, state in states.items()}
+
+    return deliveries()
+
+
+async def _head_is_always_shown(self: RelayListener, destination: int, forgotten: int, head: int) -> int:
+    return head - 1
+
+
+async def _recorded_is_settled(self: LaterLook, now: float) -> int:
+    return 0
+
+
 def _receipt_always_there(original: _Any, header: _Any) -> _Any:
     return replace(original(header), holds=lambda word: True)
 
@@ -574,10 +611,31 @@ GATEWAY = (
         1,
     ),
     PlantedBug(
+        "gateway: done before it is final",
+        "what a hub has in a block that is then reorganised away is not brought again",
+        frozenset({"I13"}),
+        changed(HubState, "deliveries", _done_at_newest),
+        95,
+    ),
+    PlantedBug(
+        "gateway: a forgotten outbox is read for ever",
+        "it waits for a relay chain to show a head of which it keeps nothing; a bug that the product once had",
+        frozenset({"I13", "crash"}),
+        replaced(RelayListener, "_last_forgotten", _head_is_always_shown),
+        339,
+    ),
+    PlantedBug(
+        "gateway: recorded is settled",
+        "what a relay chain forgets unacknowledged is not carried again; a bug that the product once had",
+        frozenset({"I13"}),
+        replaced(LaterLook, "look", _recorded_is_settled),
+        9,
+    ),
+    PlantedBug(
         "gateway: receipts taken for delivered",
         "the evidence of a receipt at its source always holds",
         frozenset({"I13"}),
-        changed(slots, "_of_receipt", _receipt_always_there),
+        changed(slots, "of_receipt", _receipt_always_there),
         3,
     ),
     PlantedBug(

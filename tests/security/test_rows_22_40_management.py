@@ -36,9 +36,9 @@ def test_row_30_shares_of_a_key_that_was_rotated_count_for_nothing(world: Manage
     world.govern("board", 0, 13, u64(ceremony) + successor.group_key + signature)
     before = roots(world)
     # Also what was signed before is void.
-    assert world.refusal(MALLORY, "market", world.data("market", "governor", message)) == "WrongKeyEpoch(2, 1)"
+    assert world.attempt("mallory", "market", world.data("market", "governor", message)) == "WrongKeyEpoch(2, 1)"
     forged = world.message("market", 0, 2, MALLORY)
-    error = world.refusal(MALLORY, "market", world.data("market", "governor", forged))
+    error = world.attempt("mallory", "market", world.data("market", "governor", forged))
     assert error == "WrongGovernorSignature()"
     assert roots(world) == before
     world.governor = successor
@@ -93,14 +93,14 @@ def test_row_35_what_is_set_once_is_never_set_again(world: ManagementWorld) -> N
     before = roots(world)
     successor = Governor("successor")
     governor = world.governor.group_key
-    calls = {
-        "KeyRegisteredBefore(1)": ("board", "registerFirstKey", 1, successor.group_key, bytes(65)),
-        f"SetKnown(0x{world.set_hash.hex()})": ("board", "declareSet", world.founding_set),
+    calls: dict[str, tuple[str, str, tuple[object, ...]]] = {
+        "KeyRegisteredBefore(1)": ("board", "registerFirstKey", (1, successor.group_key, bytes(65))),
+        f"SetKnown(0x{world.set_hash.hex()})": ("board", "declareSet", (world.founding_set,)),
     }
-    for error, (contract, function, *arguments) in calls.items():
-        assert world.refusal(MALLORY, contract, world.data(contract, function, *arguments)) == error
+    for error, (contract, function, arguments) in calls.items():
+        assert world.attempt("mallory", contract, world.data(contract, function, *arguments)) == error
     hub = world.data("registry", "bindHub", 1, 5, hub_of(7))
-    assert world.refusal(address_of("representative 1"), "registry", hub) == "WrongHub(1)"
+    assert world.attempt("representative 1", "registry", hub) == "WrongHub(1)"
     assert world.read("board", "governorKey")[0] == governor
     assert roots(world) == before
 
@@ -124,7 +124,7 @@ def test_row_37_a_signature_for_one_purpose_serves_no_other(world: ManagementWor
     approval = world.voice("representative 1", 1, form, RepresentativeKind.APPROVE)
     rejection = world.voice("representative 1", 1, form, RepresentativeKind.REJECT)
     before = roots(world)
-    error = world.refusal(MALLORY, "registry", world.data("registry", "reject", identifier, 1, approval))
+    error = world.attempt("mallory", "registry", world.data("registry", "reject", identifier, 1, approval))
     assert error is not None
     assert error.startswith("NotTheRepresentative(1")
     assert roots(world) == before
@@ -132,16 +132,17 @@ def test_row_37_a_signature_for_one_purpose_serves_no_other(world: ManagementWor
 
 
 def test_row_39_nobody_registers_himself_as_somebody(world: ManagementWorld) -> None:
+    offer = _stolen_offer(world)
     before = roots(world)
-    calls = {
-        "NotTheRepresentative(1": ("registry", "bindHub", 1, 5, hub_of(7)),
-        "NotAnOperator(": ("market", "offerNode", *_stolen_offer(world)),
-        "NotThePublisher(": ("directory", "acceptPublisher", 1024),
-        "NoApplication(": ("directory", "proposePlacement", 1024, 1, hub_of(9), 1),
-        "NotAGovernor(": ("board", "openCeremony", 1, world.set_hash, ZERO_HASH, 5, 10),
+    calls: dict[str, tuple[str, str, tuple[object, ...]]] = {
+        "NotTheRepresentative(1": ("registry", "bindHub", (1, 5, hub_of(7))),
+        "NotAnOperator(": ("market", "offerNode", offer),
+        "NotThePublisher(": ("directory", "acceptPublisher", (1024,)),
+        "NoApplication(": ("directory", "proposePlacement", (1024, 1, hub_of(9), 1)),
+        "NotAGovernor(": ("board", "openCeremony", (1, world.set_hash, ZERO_HASH, 5, 10)),
     }
-    for error, (contract, function, *arguments) in calls.items():
-        refused = world.refusal(MALLORY, contract, world.data(contract, function, *arguments))
+    for error, (contract, function, arguments) in calls.items():
+        refused = world.attempt("mallory", contract, world.data(contract, function, *arguments))
         assert refused is not None
         assert refused.startswith(error)
     assert roots(world) == before

@@ -6,9 +6,12 @@ from soak import (
     cometbft_decoders,
     faults,
     gateway_kills,
+    governors,
     many_gateways,
+    older_cometbft,
     patricia_proofs,
     protocol_decoders,
+    relay_determinism,
     simulation,
 )
 from soak.campaign import Campaign
@@ -23,6 +26,13 @@ CAMPAIGNS: tuple[Campaign, ...] = (
         tested_by="tests/integration/test_broker_faults.py",
     ),
     Campaign(
+        "governors",
+        "a bad value in a ceremony of the governor key names nobody, or somebody honest, or gives a bad signature",
+        governors.run_round,
+        counted=("runs", "culprits named", "signatures"),
+        tested_by="tests/unit/management_chain/test_governor_mutations.py",
+    ),
+    Campaign(
         "cometbft-decoders",
         "a decoder takes a second encoding of a value, raises something undeclared, or takes long",
         cometbft_decoders.run_round,
@@ -34,6 +44,16 @@ CAMPAIGNS: tuple[Campaign, ...] = (
             "a gateway that is killed with work in flight loses or doubles a packet, or value is made or lost",
             gateway_kills.rounds_of(kind),
             counted=("kills", "packets", "executed", "refunded", "replays", "databases deleted", "databases restored"),
+            tested_by="tests/e2e/test_gateway_kills.py",
+        )
+        for kind in ParachainKind
+    ),
+    *(
+        Campaign(
+            f"gateway-and-validator-kills-{kind}",
+            "gateways that are killed while validators come and go lose or double a packet, or value is made or lost",
+            gateway_kills.cometbft_rounds_of(kind),
+            counted=("kills", "validators killed", "packets", "executed", "refunded"),
             tested_by="tests/e2e/test_gateway_kills.py",
         )
         for kind in ParachainKind
@@ -90,6 +110,13 @@ CAMPAIGNS: tuple[Campaign, ...] = (
         counted=("proofs", "changed proofs refused"),
     ),
     Campaign(
+        "older-cometbft",
+        "nodes of CometBFT v0.38 on our ABCI server lose a transaction or come to different states",
+        older_cometbft.run_round,
+        counted=("kills", "abandons", "transactions", "blocks"),
+        tested_by="tests/integration/test_older_cometbft.py",
+    ),
+    Campaign(
         "planted-bugs",
         "the simulation is blind to a kind of bug: one that was planted is not found within 1 000 seeds",
         simulation.find_planted,
@@ -101,6 +128,13 @@ CAMPAIGNS: tuple[Campaign, ...] = (
         "a decoder accepts bytes that are not the one encoding of a value, raises something else, or is slow",
         protocol_decoders.run_round,
         counted=("inputs", "accepted", "refused"),
+    ),
+    Campaign(
+        "relay-determinism",
+        "a relay chain comes to another state with another hash seed, locale, time zone or optimisation level",
+        relay_determinism.run_round,
+        counted=("transactions", "effective", "executions"),
+        tested_by="tests/integration/test_relay_restart_and_determinism.py",
     ),
     Campaign(
         "simulation",

@@ -7,6 +7,7 @@ else, and never slowly. ``make test`` runs 20 000 inputs per decoder, the soak c
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -15,6 +16,8 @@ from piebridge.protocol_stack.application.door import DoorMessage, Interoperable
 from piebridge.protocol_stack.application.record_notary import Notarisation, NotarisationResult
 from piebridge.protocol_stack.application.token import TokenTransfer
 from piebridge.protocol_stack.checkpoint import CometBftCheckpoint
+from piebridge.protocol_stack.codec import decode_whole
+from piebridge.protocol_stack.commit_proof import CommitProof
 from piebridge.protocol_stack.endorsement import EndorsementAnswer, EndorsementSet, Envelope, SignedValue
 from piebridge.protocol_stack.governor_hub_bodies import HubBody, decode_hub_body
 from piebridge.protocol_stack.governor_messages import GovernorMessage
@@ -118,6 +121,7 @@ DECODERS: tuple[DecoderUnderTest, ...] = (
     _plain("outbox-head", Samples.head, OutboxHead.decode),
     _plain("endorsement-set", Samples.endorsement_set, EndorsementSet.decode),
     _plain("envelope", Samples.envelope, Envelope.decode),
+    _plain("commit-proof", Samples.commit_proof, partial(decode_whole, CommitProof.read)),
     _plain("signed-value", Samples.signed_value, SignedValue.decode),
     _plain("endorsement-answer", Samples.endorsement_answer, EndorsementAnswer.decode),
     _plain("notary-set", Samples.notary_set, NotarySet.decode),

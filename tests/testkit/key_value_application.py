@@ -49,7 +49,7 @@ class KeyValueApplication(Application):
         return InfoResponse("key-value", "1", 1, self.height, app_hash)
 
     def init_chain(self, request: InitChainRequest) -> InitChainResponse:
-        self.values = {key: str(value) for key, value in json.loads(request.app_state).items()}
+        self.values = {key: str(value) for key, value in json.loads(request.app_state or b"{}").items()}
         self.history = {0: dict(self.values)}
         return InitChainResponse(app_hash_of(self.values))
 

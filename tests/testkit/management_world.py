@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-from eth_utils.address import to_checksum_address
-
 from piebridge.contracts.loader import Artifact, load
 from piebridge.crypto.hash import keccak256, tag
 from piebridge.crypto.signature import public_key_of
@@ -107,7 +105,7 @@ class ManagementWorld:
         self.addresses["directory"] = self._create("ApplicationDirectory", board, registry)
 
     def _create(self, name: str, *arguments: object) -> bytes:
-        return self.chain.create(load(name).deployment_data(*map(_argument, arguments)))
+        return self.chain.create(load(name).deployment_data(*arguments))
 
     def artifact(self, contract: str) -> Artifact:
         """Artifact of a contract, by its name here."""
@@ -119,7 +117,7 @@ class ManagementWorld:
 
     def data(self, contract: str, function: str, *arguments: object) -> bytes:
         """Call data."""
-        return self.artifact(contract).function_data(function, *map(_argument, arguments))
+        return self.artifact(contract).function_data(function, *arguments)
 
     def send(self, sender: str, contract: str, function: str, *arguments: object, value: int = 0) -> Outcome:
         """Call in a block of its own, and demand that it succeeds."""
@@ -147,6 +145,12 @@ class ManagementWorld:
         if result.succeeded:
             return None
         return self.artifact(contract).decode_error(result.output) or f"no error of the contract: {result.error}"
+
+    def attempt(self, sender: str, contract: str, data: bytes) -> str | None:
+        """Call for good, as somebody; the error, None where the call is taken."""
+        self.fund(sender)
+        (outcome,) = self.chain.run(Call(self.addresses[contract], data, sender, 20_000_000))
+        return None if outcome.succeeded else self.artifact(contract).decode_error(outcome.output) or "no error"
 
     def _simulation(self, rich: bytes) -> Simulation:
         """Return the state in which the next block would begin, but for one account that can pay whatever it likes."""
@@ -345,7 +349,3 @@ def chain_of(registration: int) -> RegisterChain:
         checkpoint,
         None,
     )
-
-
-def _argument(value: object) -> object:
-    return to_checksum_address(value) if isinstance(value, bytes) and len(value) == 20 else value

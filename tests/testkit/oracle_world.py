@@ -132,10 +132,16 @@ class OracleWorld:
 
     def finish(self, packet: SentPacket, status: int = COMMITTED) -> None:
         """The verdict comes home; an abort is settled and refunded."""
-        self.verdict(packet, status)
         if status == ABORTED:
-            self.first.words[self.settlement_slot(packet)] = 1  # type: ignore[index]
+            self.finish_without_refund(packet)
             self.refund(packet)
+        else:
+            self.verdict(packet, status)
+
+    def finish_without_refund(self, packet: SentPacket) -> None:
+        """An abort comes home and is settled."""
+        self.verdict(packet, ABORTED)
+        self.first.words[self.settlement_slot(packet)] = 1  # type: ignore[index]
 
     def verdict(self, packet: SentPacket, status: int) -> None:
         """The verdict comes home."""

@@ -53,8 +53,3 @@ def run_scenario() -> RelayWorld:
     world.run(seconds=2_000)
     world.run(seconds=2_000)
     return world
-
-
-def app_hashes() -> list[str]:
-    """App hash after every block of the scenario."""
-    return [response.app_hash.hex() for _, response in run_scenario().blocks]

@@ -7,9 +7,10 @@ import itertools
 from random import Random
 from typing import TYPE_CHECKING
 
+from piebridge.cometbft.encoding import MAX_TIME_NS, ZERO_TIME_NS
 from piebridge.crypto.hash import keccak256
 from piebridge.crypto.quorum import Quorum
-from piebridge.crypto.signature import address_of_private_key, public_key_of, sign_recoverable
+from piebridge.crypto.signature import address_of_private_key, public_key_of, sign_recoverable, sign_secp256k1eth
 from piebridge.crypto.threshold.signing import sign_single
 from piebridge.protocol_stack.application.door import DoorMessage, InteroperableAddress
 from piebridge.protocol_stack.application.record_notary import Notarisation, NotarisationResult
@@ -23,6 +24,7 @@ from piebridge.protocol_stack.authentication import (
     SpvAuthentication,
 )
 from piebridge.protocol_stack.checkpoint import CometBftCheckpoint
+from piebridge.protocol_stack.commit_proof import HEADER_NODES, CommitProof, CommitVote
 from piebridge.protocol_stack.commitment import SlotBase
 from piebridge.protocol_stack.endorsement import (
     EndorsementAnswer,
@@ -362,6 +364,27 @@ class Samples:
         digest = unsigned.digest(destination)
         proof = governor_sign(digest) if by_group else self.quorum(signers.threshold, keys, digest)
         return Envelope(unsigned.domain, unsigned.relay, signers, proof, unsigned.range)
+
+    def commit_proof(self) -> CommitProof:
+        """Make a proof by commit whose hashes and signatures have the right form and prove nothing."""
+        members = sorted(self.random.sample(range(32), self.random.randint(1, 7)))
+        return CommitProof(
+            self.unsigned(63, 1),
+            self.unsigned(31),
+            self.unsigned(32, 1),
+            self.hash(),
+            tuple(self.hash() for _ in range(HEADER_NODES)),
+            self.hash(),
+            tuple((self.chance(), self.hash()) for _ in range(self.random.randint(0, 6))),
+            tuple(
+                CommitVote(
+                    member,
+                    self.random.randint(ZERO_TIME_NS, MAX_TIME_NS),
+                    sign_secp256k1eth(self.hash(), private_key(1 + member)),
+                )
+                for member in members
+            ),
+        )
 
     def signed_value(self) -> SignedValue:
         keys = self.member_keys()

@@ -12,6 +12,7 @@ from typing import Any
 from piebridge.chains.endpoint import RelayTransactionResult
 from piebridge.chains.errors import AlreadyKnownError, MissingStateError, TransactionRefusedError
 from piebridge.chains.jsonrpc import DEFAULT_TIMEOUT_SECONDS, JsonRpcClient, Subscription
+from piebridge.cometbft.commit import MAX_VALIDATORS
 from piebridge.cometbft.json_format import parse_time, signed_header_from_json, validator_from_json
 from piebridge.cometbft.validator_set import Validator, ValidatorSet
 from piebridge.cometbft.verification import SignedHeader, minimal_commit
@@ -22,6 +23,9 @@ BATCH_CALLS_MAX = 10
 """Calls of one batch that CometBFT takes by default (``rpc.max_request_batch_size``)."""
 VALIDATORS_PER_PAGE = 100
 """Largest page of ``validators`` that CometBFT serves."""
+_MAX_INT63 = (1 << 63) - 1
+_DIGITS_MAX = 19
+"""Decimal digits of ``_MAX_INT63``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,7 @@ class CometBftRpc:
         try:
             return NodeStatus(
                 chain_id=str(info["network"]),
-                height=int(sync["latest_block_height"]),
+                height=_integer(sync["latest_block_height"], "height"),
                 time_ns=parse_time(sync["latest_block_time"]),
                 catching_up=bool(sync.get("catching_up", False)),
             )
@@ -118,10 +122,12 @@ class CometBftRpc:
             )
             try:
                 batch = [validator_from_json(item) for item in answer.get("validators") or ()]
-                total = int(answer.get("total", 0))
+                total = _integer(answer.get("total", 0), "number of validators")
             except (DecodingError, ValueError, TypeError) as error:
                 raise TransientChainError(f"{self.url}: malformed validators: {error}") from error
             members += batch
+            if max(total, len(members)) > MAX_VALIDATORS:
+                raise TransientChainError(f"{self.url}: {total} validators, {MAX_VALIDATORS} at most can be followed")
             if len(members) >= total or not batch:
                 return ValidatorSet(members)
             page += 1
@@ -186,7 +192,7 @@ class CometBftRpc:
                 ValueOperator.decode(base64.b64decode(operator["data"], validate=True))
                 for operator in response["proofOps"]["ops"]
             )
-            height = int(response["height"])
+            height = _integer(response["height"], "height")
         except (KeyError, TypeError, ValueError, DecodingError) as error:
             raise TransientChainError(f"{self.url}: malformed proof of query {path}: {error}") from error
         return ProvenValue(value, height, inner, outer)
@@ -200,7 +206,7 @@ class CometBftRpc:
         """
         encoded = base64.b64encode(transaction).decode()
         answer = _object(await self._client.call("broadcast_tx_sync", {"tx": encoded}), "broadcast")
-        code, log = int(answer.get("code") or 0), str(answer.get("log") or "")
+        code, log = _integer(answer.get("code") or 0, "code"), str(answer.get("log") or "")
         if code:
             if "already exists in cache" in log:
                 raise AlreadyKnownError(f"{self.url}: {log}")
@@ -224,8 +230,8 @@ class CometBftRpc:
         result = _object(fields.get("tx_result"), "tx_result")
         try:
             return RelayTransactionResult(
-                int(fields["height"]),
-                int(result.get("code") or 0),
+                _integer(fields["height"], "height"),
+                _integer(result.get("code") or 0, "code"),
                 str(result.get("log") or ""),
                 base64.b64decode(str(result.get("data") or ""), validate=True),
             )
@@ -240,7 +246,7 @@ class CometBftRpc:
 
     def _query_value(self, path: str, answer: object) -> bytes:
         response = _object(_object(answer, "abci_query").get("response"), "abci_query response")
-        code = int(response.get("code") or 0)
+        code = _integer(response.get("code") or 0, "code")
         if code:
             log = str(response.get("log") or "")
             raise TransactionRefusedError(f"{self.url}: query {path} refused with code {code}: {log}", code, log)
@@ -253,6 +259,16 @@ class CometBftRpc:
 
 def _query(path: str, data: bytes) -> tuple[str, dict[str, Any]]:
     return "abci_query", {"path": path, "data": data.hex(), "height": "0", "prove": False}
+
+
+def _integer(value: object, what: str) -> int:
+    """Read a number as CometBFT writes them: JSON number or decimal digits, not negative, 63 bits."""
+    digits = isinstance(value, str) and value.isdecimal() and value.isascii() and len(value) <= _DIGITS_MAX
+    if digits or (isinstance(value, int) and not isinstance(value, bool)):
+        number = int(value)  # type: ignore[call-overload]
+        if 0 <= number <= _MAX_INT63:
+            return int(number)
+    raise TransientChainError(f"{what} of a node's answer is no number")
 
 
 def _object(value: object, what: str) -> dict[str, Any]:

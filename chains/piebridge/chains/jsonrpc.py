@@ -141,7 +141,8 @@ class JsonRpcClient:
             if isinstance(answers, dict) and "error" in answers:
                 _raise_error(answers["error"], f"{self.url}: batch of {len(calls)} calls")
             raise TransientChainError(f"{self.url}: a batch was not answered by a list")
-        by_id = {answer.get("id"): answer for answer in answers if isinstance(answer, dict)}
+        # A node may send anything as an id; what is no number answers none of ours, and a list would not even be a key.
+        by_id = {answer["id"]: answer for answer in answers if isinstance(answer, dict) and _has_number(answer)}
         results: list[object] = []
         for request in requests:
             try:
@@ -250,6 +251,10 @@ async def _read_limited(response: aiohttp.ClientResponse) -> bytes:
         if len(content) > RESPONSE_BYTES_MAX:
             raise TransientChainError(f"{response.url}: an answer of more than {RESPONSE_BYTES_MAX} bytes")
     return bytes(content)
+
+
+def _has_number(answer: Mapping[str, Any]) -> bool:
+    return type(answer.get("id")) is int
 
 
 def _raise_error(error: object, where: str) -> NoReturn:

@@ -1,5 +1,5 @@
 """``python -m piebridge.cli``: the same as the ``piebridge`` script."""
 
-from piebridge.cli.main import main
+from piebridge.cli.entry import main
 
 main()

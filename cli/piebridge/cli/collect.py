@@ -299,7 +299,8 @@ class _Collector:
                 for item in ReceiptBatch.decode(event.arguments["receipts"]).receipts:
                     code = item.code if item.packet_id == self._packet.packet_id else code
             elif event.name == "HandlerFailed" and event.arguments["packetId"] == self._packet.packet_id:
-                reason = _revert_reason(event.arguments["reason"])
+                gas = self._packet.header.transaction.handler_gas
+                reason = _revert_reason(event.arguments["reason"], gas)
         return code, reason
 
     # Home
@@ -378,11 +379,13 @@ def _messages_in(entry: object) -> int:
     return int(isinstance(entry, PacketEntry | HeaderEntry | ReceiptHomeEntry))
 
 
-def _revert_reason(data: bytes) -> str:
+def _revert_reason(data: bytes, handler_gas: int) -> str:
     for name in ("BridgeToken", "RecordNotary", "ERC7786Door", "Hub"):
         try:
             if reason := load(name).decode_error(data):
                 return f"the handler refused: {reason}"
         except DecodingError:
             continue
-    return f"the handler reverted with 0x{data.hex()}" if data else "the handler reverted without a reason"
+    if data:
+        return f"the handler reverted with 0x{data.hex()}"
+    return f"the handler reverted without a reason, as one does whose {handler_gas} gas are used up"

@@ -80,9 +80,8 @@ class Scenario:
         batches[self._first.name].append(("refused transfer", refused, State.REFUNDED))
         record = sending.notarise_call(view, self._first, self._third.entry.registration, key, value, expiry)
         batches[self._first.name].append(("notarisation", record, State.COMPLETED))
-        message = sending.message_call(
-            self._third, self._second.entry.evm_chain_id, self._second.message_board, MESSAGE
-        )
+        greeting = sending.Message(self._second.entry.evm_chain_id, self._second.message_board, MESSAGE)
+        message = sending.message_call(view, self._third, greeting)
         batches[self._third.name].append(("ERC-7786 message", message, State.COMPLETED))
 
         self._progress.working("sending packets from all chains")

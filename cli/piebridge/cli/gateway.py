@@ -1,5 +1,7 @@
 """``piebridge gateway``: carry packets between the chains of a domain."""
 
+import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import quote, urlsplit
@@ -14,6 +16,9 @@ from piebridge.crypto.keystore import KeyPurpose
 
 if TYPE_CHECKING:
     from piebridge.gateway.config import BrokerConfig
+
+_BROKER_TIMEOUT_SECONDS = 2.0
+_REDIS_PORT = 6379
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -61,9 +66,40 @@ def run(
     config = gateway_config_from_network(network, name, private_key, settings)
 
     async def main() -> None:
-        await serving.serve(Gateway(config), lambda: f"gateway {name} carries packets of domain {config.domain}")
+        asked = [chain.name for chain in config.chains] + [f"relay-{relay.relay}" for relay in config.relays]
+        redis = [] if settings is None else [_without_password(settings.url)]
+        serving.say(f"starting: gateway {name} asks {', '.join([*asked, *redis])}")
+        silent = [] if settings is None or await _answers(settings.url) else redis
+        gateway = Gateway(config)
+        await serving.serve(
+            gateway, lambda: announcement(name, config.domain, (*gateway.unreachable_at_start, *silent))
+        )
 
     serving.run_until_told(main)
+
+
+def announcement(name: str, domain: int, silent: Sequence[str]) -> str:
+    """Return what a gateway says once it runs: that it carries packets, or whose answer it still waits for."""
+    if not silent:
+        return f"gateway {name} carries packets of domain {domain}"
+    return f"gateway {name} runs for domain {domain} and waits for an answer of {', '.join(silent)}"
+
+
+def _without_password(url: str) -> str:
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+async def _answers(url: str) -> bool:
+    """Tell whether anything takes connections at the address of a Redis."""
+    parts = urlsplit(url)
+    try:
+        async with asyncio.timeout(_BROKER_TIMEOUT_SECONDS):
+            _, writer = await asyncio.open_connection(parts.hostname, parts.port or _REDIS_PORT)
+    except (OSError, TimeoutError):
+        return False
+    writer.close()
+    return True
 
 
 def _broker(url: str | None, workers: int, password_file: Path | None) -> "BrokerConfig | None":

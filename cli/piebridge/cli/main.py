@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module, metadata
 from typing import Annotated
 
@@ -10,13 +10,11 @@ import typer
 
 from piebridge import failpoints
 from piebridge.cli import output
+from piebridge.cli.entry import EXIT_INTERRUPTED
 from piebridge.crypto.errors import PieBridgeError, TransientChainError
 
 EXIT_FAILED = 1
 """Exit code of a command that could not do its work."""
-EXIT_INTERRUPTED = 130
-"""Exit code after Ctrl-C, as shells have it."""
-
 
 _GROUPS = {
     "demo": "piebridge.cli.demo",
@@ -33,6 +31,10 @@ _GROUPS = {
     "notary": "piebridge.cli.notary",
 }
 """Every word behind ``piebridge`` and the module that knows it: by a Typer ``app`` or a function of that name."""
+
+
+_WITHOUT_GROUPS = "--version"
+"""First word with which no group is needed, so that none is imported."""
 
 
 def build(word: str | None = None) -> typer.Typer:
@@ -62,7 +64,7 @@ def build(word: str | None = None) -> typer.Typer:
         pass
 
     for name, path in _GROUPS.items():
-        if word in _GROUPS and name != word:
+        if word == _WITHOUT_GROUPS or (word in _GROUPS and name != word):
             continue
         module = import_module(path)
         if hasattr(module, "app"):
@@ -95,15 +97,25 @@ def run(command: Callable[[], object]) -> int:
         output.complain(f"error: {error}")
         if isinstance(error, TransientChainError):
             output.complain(
-                "is the network up? `piebridge network status` tells; `piebridge network start` goes on with it"
+                "is the network up? `piebridge network status` tells; `piebridge network start` goes on with it (one "
+                "of anvil chains cannot go on: `piebridge network up --replace`)"
             )
         return EXIT_FAILED
     except KeyboardInterrupt:
         output.complain("interrupted")
         return EXIT_INTERRUPTED
+    except SystemExit as leaving:  # so Typer leaves after Ctrl-C, without a word
+        if leaving.code == EXIT_INTERRUPTED:
+            output.complain("interrupted")
+        raise
     return 0
 
 
+def run_arguments(arguments: Sequence[str]) -> int:
+    """Run the command that the arguments of the program name; return its exit code."""
+    return run(build(arguments[0] if arguments else None))
+
+
 def main() -> None:
-    """Entry point of the ``piebridge`` script."""
-    sys.exit(run(build(sys.argv[1] if len(sys.argv) > 1 else None)))
+    """Entry point of scripts that were installed before there was ``piebridge.cli.entry``."""
+    sys.exit(run_arguments(sys.argv[1:]))

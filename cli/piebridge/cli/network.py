@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from piebridge.cli import network_file, output, processes, progress
+from piebridge.cli.local_network import addresses
 from piebridge.cli.local_network.plan import PORT_BASE_DEFAULT, Engine, ParachainKind, Wishes
 from piebridge.cli.network_file import DEFAULT_DIRECTORY, NetworkFile, ProcessEntry
 from piebridge.crypto.errors import ConfigurationError
@@ -33,7 +34,6 @@ EngineOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
-_STOP_TIMEOUT_SECONDS = 10.0
 _WATCH_SECONDS = 1.0
 
 
@@ -114,7 +114,7 @@ def up(
     else:
         _print_where(network, directory, detached=detach)
     if not detach:
-        _stay(network, quiet=json)
+        _stay(network, directory, quiet=json)
 
 
 @app.command()
@@ -133,7 +133,7 @@ def status(directory: DirectoryOption = DEFAULT_DIRECTORY, json: JsonOption = Fa
                 str(item["name"]),
                 str(item["role"]),
                 "running" if item["running"] else "down",
-                str(item["pid"]),
+                str(item["pid"]) if item["running"] else "-",
                 "-" if item["height"] is None else str(item["height"]),
                 str(item["address"]),
             ]
@@ -154,12 +154,13 @@ def down(
     json: JsonOption = False,
 ) -> None:
     """End every process of a network. Its files stay unless --delete is given."""
-    from piebridge.cli.local_network import folder, journal
+    from piebridge.cli.local_network import ending, folder, journal
 
     if not folder.is_network(directory):
         network_file.load(directory)  # says what is missing and what to do
-    running = journal.running_in(directory)
-    killed = processes.stop(_ending_order(running), _STOP_TIMEOUT_SECONDS)
+    for problem in journal.damaged_in(directory):
+        output.complain(f"went by what else is known of its processes, because {problem}", style="yellow")
+    running, killed = ending.end_all(directory)
     if delete:
         folder.delete(directory)
     if json:
@@ -184,19 +185,24 @@ def start_again(
     directory: DirectoryOption = DEFAULT_DIRECTORY,
     json: JsonOption = False,
 ) -> None:
-    """Start processes again that have ended. Chains but anvil's, gateways and notaries go on where they were."""
+    """Start processes again that have ended, and wait until they answer. They go on where they were.
+
+    A network of anvil chains cannot: anvil keeps nothing. Begin a new one with `piebridge network up --replace`.
+    """
+    from piebridge.cli.local_network import going_on
+
     network = network_file.load(directory)
     by_name = _named(network, names)
     down = [name for name in names or by_name if not processes.is_running(by_name[name])]
     for name in down:
-        _require_memory(network, name)
-    for name in down:
-        by_name[name] = processes.start_again(by_name[name], directory.absolute())
-        network_file.save(network.with_processes(tuple(by_name.values())), directory)
+        _require_memory(network, directory, name)
+    begun = asyncio.run(going_on.start([by_name[name] for name in down], network, directory.absolute()))
     if json:
-        output.print_json([{"name": name, "pid": by_name[name].pid} for name in down])
+        output.print_json([{"name": item.name, "pid": item.pid} for item in begun])
+    elif begun:
+        output.say(f"started {', '.join(item.name for item in begun)}; all of them answer")
     else:
-        output.say(f"started {', '.join(down)}" if down else "everything that was named runs already")
+        output.say("everything that was named runs already")
 
 
 @app.command()
@@ -212,19 +218,19 @@ def restart(
 
     On the engine cometbft a relay chain makes blocks all the while.
     """
+    from piebridge.cli.local_network import going_on
     from piebridge.cli.local_network.restart import caught_up
 
     network = network_file.load(directory)
     by_name = _named(network, names)
     chosen = names or [item.name for item in network.processes if item.role == "relay"]
     for name in chosen:
-        _require_memory(network, name)
+        _require_memory(network, directory, name)
     done = []
     for name in chosen:
-        killed = processes.stop([by_name[name]], _STOP_TIMEOUT_SECONDS)
-        by_name[name] = processes.start_again(by_name[name], directory.absolute())
+        killed = processes.stop([by_name[name]])
+        (by_name[name],) = asyncio.run(going_on.start([by_name[name]], network, directory.absolute()))
         network = network.with_processes(tuple(by_name.values()))
-        network_file.save(network, directory)
         asyncio.run(caught_up(network, by_name[name], directory.absolute()))
         done.append({"name": name, "pid": by_name[name].pid, "killed": bool(killed)})
         if not json:
@@ -252,6 +258,12 @@ def register(
     from piebridge.protocol_stack.governor_hub_bodies import Protocols
 
     network = network_file.load(directory)
+    taken = {entry.id: entry.name for chain in network.chains for entry in chain.applications}
+    if application in taken or application < 1:
+        raise ConfigurationError(
+            f"application id {application} cannot be used: "
+            f"{', '.join(f'{number} is the {name}' for number, name in sorted(taken.items()))}; choose a higher one"
+        )
     allowed = Protocols(0)
     for name in protocol or ["none"]:
         if name.upper() not in ("NONE", "FORWARD", "ATP"):
@@ -275,9 +287,14 @@ def _named(network: NetworkFile, names: list[str] | None) -> dict[str, ProcessEn
     return by_name
 
 
-def _require_memory(network: NetworkFile, name: str) -> None:
+def _require_memory(network: NetworkFile, directory: Path, name: str) -> None:
     if any(chain.name == name and chain.kind == "anvil" for chain in network.chains):
-        raise ConfigurationError(f"{name} is an anvil chain, which keeps nothing: start a new network instead")
+        option = "" if directory == DEFAULT_DIRECTORY else f" --dir {shlex.quote(str(directory))}"
+        raise ConfigurationError(
+            f"{name} is an anvil chain, which keeps nothing and cannot go on: end what is left with "
+            f"`piebridge network down{option}` and begin a new network with `piebridge network up --replace "
+            f"--parachain-kind anvil{option}`"
+        )
 
 
 def _contract_of(text: str, network: NetworkFile) -> tuple[str, bytes]:
@@ -307,8 +324,10 @@ def proxy(
     serving.run_until_told(main)
 
 
-def _stay(network: NetworkFile, *, quiet: bool) -> None:
+def _stay(network: NetworkFile, directory: Path, *, quiet: bool) -> None:
     """Wait for Ctrl-C, or until somebody has ended the network from elsewhere, then end everything that is left."""
+    from piebridge.cli.local_network import ending
+
     if not quiet:
         output.say("Ctrl-C ends everything.")
     told: set[str] = set()
@@ -323,28 +342,18 @@ def _stay(network: NetworkFile, *, quiet: bool) -> None:
     except KeyboardInterrupt:
         if not quiet:
             output.say("ending")
-    finally:
-        processes.stop(_ending_order(network.processes), _STOP_TIMEOUT_SECONDS)
-
-
-def _ending_order(entries: "list[ProcessEntry] | tuple[ProcessEntry, ...]") -> list[ProcessEntry]:
-    """Carriers first, so that they do not complain about chains that are gone."""
-    order = {"gateway": 0, "broker": 1, "notary": 1, "relay": 2, "proxy": 3, "parachain": 4}
-    return sorted(entries, key=lambda entry: order[entry.role])
+        ending.end_all(directory)
 
 
 def _status(network: NetworkFile, directory: Path) -> dict[str, Any]:
-    addresses = _parachain_nodes(network) | _relay_nodes(network)
-    addresses |= {f"{chain.name}-proxy": chain.second_rpc_url or "" for chain in network.chains}
-    addresses |= {gateway.name: gateway.status_url or "" for gateway in network.gateways}
-    addresses |= {f"notary-{notary.index}": notary.url for notary in network.notaries}
+    known = addresses.of_all(network)
     listed = [
         {
             "name": item.name,
             "role": item.role,
             "running": processes.is_running(item),
             "pid": item.pid,
-            "address": addresses.get(item.name, ""),
+            "address": known.get(item.name, ""),
             "log_file": str(directory / item.log_file),
         }
         for item in network.processes
@@ -378,28 +387,9 @@ async def _heights(network: NetworkFile) -> dict[str, int | None]:
         finally:
             await rpc.close()
 
-    asked = {name: parachain(url) for name, url in _parachain_nodes(network).items()}
-    asked |= {name: relay(url) for name, url in _relay_nodes(network).items()}
+    asked = {name: parachain(url) for name, url in addresses.of_parachain_nodes(network).items()}
+    asked |= {name: relay(url) for name, url in addresses.of_relay_nodes(network).items()}
     return dict(zip(asked, await asyncio.gather(*asked.values()), strict=True))
-
-
-def _parachain_nodes(network: NetworkFile) -> dict[str, str]:
-    """Return the eth_* RPC of each process of a parachain."""
-    found: dict[str, str] = {}
-    for chain in network.chains:
-        urls = chain.rpc_urls or (chain.rpc_url,)
-        names = [chain.name] if len(urls) == 1 else [f"{chain.name}-validator-{index}" for index in range(len(urls))]
-        found |= dict(zip(names, urls, strict=True))
-    return found
-
-
-def _relay_nodes(network: NetworkFile) -> dict[str, str]:
-    """Return the CometBFT RPC of each process of a relay chain; of several validators in one, the first's."""
-    found: dict[str, str] = {}
-    for relay in network.relay_chains:
-        for validator in relay.validators:
-            found.setdefault(validator.process or f"relay-{relay.id}", validator.rpc_url)
-    return found
 
 
 def _print_where(network: NetworkFile, directory: Path, *, detached: bool) -> None:

@@ -5,6 +5,7 @@ The schema in ``data/network.schema.json`` is the authority; the classes here mi
 
 import json
 import os
+import shlex
 from dataclasses import asdict, dataclass, field, replace
 from importlib import resources
 from pathlib import Path
@@ -13,6 +14,11 @@ from typing import Any
 import jsonschema
 
 from piebridge.crypto.errors import ConfigurationError
+
+
+class UnknownNameError(ConfigurationError):
+    """The network has no chain, account, application or packet of that name."""
+
 
 FILE_NAME = "network.json"
 """Name of the file inside the folder of a network."""
@@ -80,7 +86,7 @@ class ChainEntry:
             if application.name == name:
                 return application
         known = ", ".join(application.name for application in self.applications) or "none"
-        raise ConfigurationError(f"{self.name} has no application {name!r}; it has: {known}")
+        raise UnknownNameError(f"{self.name} has no application {name!r}; it has: {known}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +269,7 @@ class NetworkFile:
         for chain in self.chains:
             if name in (chain.name, str(chain.registration)):
                 return chain
-        raise ConfigurationError(f"no chain {name!r}; the network has: {', '.join(c.name for c in self.chains)}")
+        raise UnknownNameError(f"no chain {name!r}; the network has: {', '.join(c.name for c in self.chains)}")
 
     def account(self, name: str) -> AccountEntry:
         """Return a user account by its name or address.
@@ -274,7 +280,7 @@ class NetworkFile:
         for account in self.accounts:
             if name == account.name or name.lower() == account.address.lower():
                 return account
-        raise ConfigurationError(f"no account {name!r}; the network has: {', '.join(a.name for a in self.accounts)}")
+        raise UnknownNameError(f"no account {name!r}; the network has: {', '.join(a.name for a in self.accounts)}")
 
     def with_processes(self, processes: tuple[ProcessEntry, ...]) -> "NetworkFile":
         """Return the same network with other processes."""
@@ -303,8 +309,20 @@ def load(directory: Path) -> NetworkFile:
             "Start one with `piebridge network up`, or name its folder with --dir"
         ) from None
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ConfigurationError(f"{path} cannot be read: {error}") from error
-    return from_document(document, source=str(path))
+        raise ConfigurationError(f"{path} cannot be read: {error}; {_way_out(directory)}") from error
+    try:
+        return from_document(document, source=str(path))
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{error}; {_way_out(directory)}") from error
+
+
+def _way_out(directory: Path) -> str:
+    """Return what to do with a network whose file is damaged."""
+    option = "" if directory == DEFAULT_DIRECTORY else f" --dir {shlex.quote(str(directory))}"
+    return (
+        f"put a copy of it back if there is one. Without, `piebridge network down{option}` still ends what runs, and "
+        f"`piebridge network up --replace{option}` begins anew, without its chains and keys"
+    )
 
 
 def from_document(document: object, source: str) -> NetworkFile:

@@ -36,7 +36,13 @@ WaitOption = Annotated[
     bool, typer.Option("--wait", help="Wait until nothing more will happen to it, at most --timeout seconds.")
 ]
 TimeoutOption = Annotated[
-    int, typer.Option("--timeout", min=1, help="Longest wait with --wait, seconds; exit code 1 when it is over.")
+    int | None,
+    typer.Option(
+        "--timeout",
+        min=1,
+        help="Longest wait with --wait, seconds, 120 unless given; exit code 1 when it is over.",
+        show_default=False,
+    ),
 ]
 IdArgument = Annotated[str, typer.Argument(help="Packet id, or its first digits.", show_default=False)]
 
@@ -79,12 +85,28 @@ def send(
         str | None,
         typer.Option("--value", help="record-notary: 0x and at most 64 hexadecimal digits, for example 0x2a."),
     ] = None,
+    gas: Annotated[
+        int | None,
+        typer.Option(
+            "--gas",
+            min=1,
+            max=2**32 - 1,
+            help="erc7786-door: gas that the receiving contract is promised. Default: enough to store the message.",
+            show_default=False,
+        ),
+    ] = None,
     expires_in: Annotated[
-        int, typer.Option("--expires-in", min=1, help="record-notary: seconds until the destination refuses it.")
+        int,
+        typer.Option(
+            "--expires-in",
+            min=1,
+            max=sending.EXPIRES_IN_SECONDS_MAX,
+            help="record-notary: seconds until the destination refuses it.",
+        ),
     ] = sending.DEFAULT_EXPIRES_IN_SECONDS,
     account: AccountOption = "alice",
     wait: WaitOption = False,
-    timeout: TimeoutOption = DEFAULT_TIMEOUT_SECONDS,
+    timeout: TimeoutOption = None,
     directory: DirectoryOption = DEFAULT_DIRECTORY,
     json: JsonOption = False,
 ) -> None:
@@ -96,13 +118,15 @@ def send(
 
     piebridge packet send --from chain-1 --to chain-3 --application record-notary --value 0x2a
     """
+    seconds = waiting_time(timeout, wait=wait)
 
     async def run() -> None:
         async with NetworkView.open(directory) as view:
             chain, other = different_chains(view, source, destination)
             if application is Sender.DOOR:
                 receiver = other.message_board if recipient is None else view.address(recipient)
-                call = sending.message_call(chain, other.entry.evm_chain_id, receiver, _payload(payload))
+                message = sending.Message(other.entry.evm_chain_id, receiver, _payload(payload), gas)
+                call = sending.message_call(view, chain, message)
             else:
                 if value is None:
                     raise ConfigurationError("a record needs --value, for example --value 0x2a")
@@ -113,7 +137,7 @@ def send(
                 )
             private_key = account_key(view.network, view.directory, view.network.account(account))
             (packet,) = await sending.send(chain, private_key, [call])
-            await report_sent(view, packet, wait=wait, timeout_seconds=timeout, as_json=json)
+            await report_sent(view, packet, wait=wait, timeout_seconds=seconds, as_json=json)
 
     asyncio.run(run())
 
@@ -193,6 +217,17 @@ def trace_packet(
                 print_trace(found)
 
     asyncio.run(run())
+
+
+def waiting_time(timeout_seconds: int | None, *, wait: bool) -> int:
+    """Return how long --wait waits, seconds.
+
+    Raises:
+        ConfigurationError: --timeout was given without --wait, and would do nothing.
+    """
+    if timeout_seconds is not None and not wait:
+        raise ConfigurationError("--timeout is how long --wait waits: give --wait as well, or neither")
+    return DEFAULT_TIMEOUT_SECONDS if timeout_seconds is None else timeout_seconds
 
 
 async def report_sent(

@@ -1,7 +1,8 @@
 """Processes of a local network: started, watched and ended, and never anybody else's.
 
 A process is named by its id *and* its start time as the operating system tells it, so that a reused id is not mistaken
-for ours.
+for ours. Every process that is started here, and whatever it starts itself, carries the folder of its network in an
+environment variable: what still runs is found even where every file about it is lost.
 """
 
 import os
@@ -9,11 +10,14 @@ import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from piebridge.cli.network_file import ProcessEntry
 from piebridge.crypto.errors import ConfigurationError
 
+MARK = "PIEBRIDGE_NETWORK_FOLDER"
+"""Environment variable with the real path of the folder of the network that a process belongs to."""
 _STOP_POLL_SECONDS = 0.05
 
 
@@ -46,7 +50,7 @@ def start(
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=directory,
-                env={**os.environ, **(environment or {})},
+                env={**os.environ, **(environment or {}), MARK: os.path.realpath(directory)},
                 start_new_session=True,
             )
         except OSError as error:
@@ -72,14 +76,33 @@ def own_environment() -> dict[str, str]:
 
 
 def start_again(process: ProcessEntry, directory: Path) -> ProcessEntry:
-    """Start a process that has ended by the same command.
+    """Start a process that has ended by the same command; one that runs without anybody's knowledge is taken over.
 
     Raises:
         ConfigurationError: it still runs, or its program cannot be started.
     """
     if is_running(process):
         raise ConfigurationError(f"{process.name} runs already, process {process.pid}")
+    if (found := find(process, directory)) is not None:
+        return found
     return start(process.name, process.role, process.command, directory, own_environment())
+
+
+def find(process: ProcessEntry, directory: Path) -> ProcessEntry | None:
+    """Return the process that runs by this command in the folder, under whatever id.
+
+    Whoever starts a process can be killed before it has written the id down. (Not found so: a program that changes its
+    own command line, such as redis-server.)
+    """
+    wanted, folder = b"".join(argument.encode() + b"\0" for argument in process.command), str(directory.resolve())
+    for place in Path("/proc").glob("[0-9]*"):
+        try:
+            same = (place / "cmdline").read_bytes() == wanted and os.readlink(place / "cwd") == folder
+        except OSError:  # it has ended, or is somebody else's
+            continue
+        if same and (started_at := start_time(int(place.name))) is not None:
+            return replace(process, pid=int(place.name), started_at=started_at)
+    return None
 
 
 def is_running(process: ProcessEntry) -> bool:
@@ -88,6 +111,29 @@ def is_running(process: ProcessEntry) -> bool:
     if child is not None and child.poll() is not None:
         return False
     return process.started_at != 0 and start_time(process.pid) == process.started_at
+
+
+def belonging_to(directory: Path) -> list[ProcessEntry]:
+    """Return every running process of the network in a folder, by the mark that it carries and not by any file.
+
+    A process of another user is never found. The names are those of the programs, the log files are unknown.
+    """
+    wanted = f"{MARK}={os.path.realpath(directory)}".encode()
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        try:
+            if wanted not in (entry / "environ").read_bytes().split(b"\0"):
+                continue
+            words = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")[:-1]
+        except OSError:  # it has ended in the meantime, or is somebody else's
+            continue
+        began = start_time(int(entry.name))
+        if began is not None:
+            name = f"process {entry.name} ({' '.join(Path(word).name for word in words[:5])})"
+            found.append(ProcessEntry(name, "unknown", int(entry.name), began, tuple(words), ""))
+    return sorted(found, key=lambda item: (item.started_at, item.pid))
 
 
 def exit_status(process: ProcessEntry) -> int | None:

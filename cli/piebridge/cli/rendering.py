@@ -21,6 +21,7 @@ _TRANSACTION_FLAGS = {16: "RETURN"}
 _KINDS = {0: "plain", 1: "REQUEST"}
 _CODECS = {0: "raw", 1: "ABI", 2: "CBOR"}
 _BODY_BYTES_SHOWN = 32
+_TEXT_CHARACTERS_SHOWN = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,4 +201,8 @@ def _text(data: bytes) -> str:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
         return f"{len(data)} bytes"
-    return repr(text) if text.isprintable() else f"{len(data)} bytes"
+    if not text.isprintable():
+        return f"{len(data)} bytes"
+    if len(text) > _TEXT_CHARACTERS_SHOWN:
+        return f"{text[:_TEXT_CHARACTERS_SHOWN]!r}… ({len(data)} bytes)"
+    return repr(text)

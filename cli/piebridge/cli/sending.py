@@ -9,18 +9,28 @@ from piebridge.cli.view import ChainView, NetworkView, artifact
 from piebridge.cli.wallet import Call, Wallet
 from piebridge.contracts.loader import load
 from piebridge.crypto.errors import ConfigurationError, PermanentChainError
+from piebridge.crypto.hash import keccak256
 from piebridge.protocol_stack.application.door import InteroperableAddress
 from piebridge.protocol_stack.application.token import TOKEN
 
 DEFAULT_EXPIRES_IN_SECONDS = 3_600
 """How long the destination may execute a packet unless the user says otherwise."""
+EXPIRES_IN_SECONDS_MAX = 100 * 365 * 86_400
+"""Longest life of a packet, a hundred years; times have 40 bits."""
 DEADLINE_MARGIN_SECONDS = 600
 """Time between the expiry and the relay chain's deadline."""
+
+MESSAGE_GAS_LEAST = 200_000
+"""Gas that the handler of a message is promised at least."""
+_GAS_PER_PAYLOAD_BYTE = 800
+"""What a recipient pays that stores the payload, as the message board does: 22 100 for each slot of 32 bytes (EIP-2200,
+EIP-2929), 8 for each byte of its event, and what copying takes."""
 
 TOKEN_DECIMALS = 18
 """Decimals of the token of a local network."""
 TOKEN_UNIT = 10**TOKEN_DECIMALS
 """Smallest units of one token."""
+_GAS_LIMIT_ATTRIBUTE = keccak256(b"gasLimit(uint32)")[:4]
 _DIGITS_OF_AMOUNTS = 39
 _EXACT = Context(prec=2 * _DIGITS_OF_AMOUNTS, traps=[Inexact, Overflow, InvalidOperation])
 """Calculates exactly or not at all; the default context would silently round large amounts to 28 digits."""
@@ -68,12 +78,57 @@ def notarise_call(view: NetworkView, chain: ChainView, destination: int, key: by
     return Call(data, chain.application("record-notary"))
 
 
-def message_call(chain: ChainView, evm_chain_id: int, recipient: bytes, payload: bytes) -> Call:
-    """Return the call that sends an ERC-7786 message through the door."""
-    address = InteroperableAddress(evm_chain_id, recipient).encode()
-    return Call(
-        artifact("erc7786-door").function_data("sendMessage", address, payload, []), chain.application("erc7786-door")
+@dataclass(frozen=True, slots=True)
+class Message:
+    """An ERC-7786 message to a contract on another chain."""
+
+    evm_chain_id: int
+    """EVM chain id of the destination."""
+    recipient: bytes
+    """Contract there, 20 bytes."""
+    payload: bytes
+    """What it gets."""
+    gas: int | None = None
+    """Gas that its handler is promised; None chooses by the size of the payload."""
+
+    @property
+    def handler_gas(self) -> int:
+        """Gas that its handler is promised."""
+        return self.gas if self.gas is not None else message_gas(len(self.payload))
+
+
+def message_gas(payload_bytes: int) -> int:
+    """Return the gas that is enough for a recipient that stores a payload."""
+    return MESSAGE_GAS_LEAST + _GAS_PER_PAYLOAD_BYTE * payload_bytes
+
+
+def message_call(view: NetworkView, chain: ChainView, message: Message) -> Call:
+    """Return the call that sends an ERC-7786 message through the door.
+
+    Raises:
+        ConfigurationError: it is longer than the domain allows.
+    """
+    address = InteroperableAddress(message.evm_chain_id, message.recipient).encode()
+    sender = InteroperableAddress(chain.entry.evm_chain_id, bytes(20)).encode()
+    require_message_fits(len(message.payload), len(sender) + len(address), view.network.domain.max_body_bytes)
+    data = artifact("erc7786-door").function_data(
+        "sendMessage", address, message.payload, [_GAS_LIMIT_ATTRIBUTE + message.handler_gas.to_bytes(32, "big")]
     )
+    return Call(data, chain.application("erc7786-door"))
+
+
+def require_message_fits(payload_bytes: int, addresses_bytes: int, body_bytes_max: int) -> None:
+    """Check that a message is not longer than its domain allows.
+
+    Raises:
+        ConfigurationError: it is; the message says how long it may be.
+    """
+    allowed = body_bytes_max - addresses_bytes - 4
+    if payload_bytes > allowed:
+        raise ConfigurationError(
+            f"--payload has {payload_bytes} bytes; a message of this domain can have {allowed} (the body of a packet "
+            f"{body_bytes_max}, of which the two addresses take {body_bytes_max - allowed}): send it in parts"
+        )
 
 
 async def send(chain: ChainView, private_key: bytes, calls: list[Call]) -> list[SentPacket]:

@@ -9,7 +9,6 @@ from piebridge.cli import output, sending
 from piebridge.cli.accounts import account_key
 from piebridge.cli.network_file import DEFAULT_DIRECTORY
 from piebridge.cli.packet import (
-    DEFAULT_TIMEOUT_SECONDS,
     AccountOption,
     DirectoryOption,
     FromOption,
@@ -19,6 +18,7 @@ from piebridge.cli.packet import (
     WaitOption,
     different_chains,
     report_sent,
+    waiting_time,
 )
 from piebridge.cli.view import NetworkView, artifact
 from piebridge.crypto.errors import ConfigurationError
@@ -40,10 +40,13 @@ def send(
     ] = None,
     account: AccountOption = "alice",
     expires_in: Annotated[
-        int, typer.Option("--expires-in", min=1, help="Seconds until the destination refuses it.")
+        int,
+        typer.Option(
+            "--expires-in", min=1, max=sending.EXPIRES_IN_SECONDS_MAX, help="Seconds until the destination refuses it."
+        ),
     ] = sending.DEFAULT_EXPIRES_IN_SECONDS,
     wait: WaitOption = False,
-    timeout: TimeoutOption = DEFAULT_TIMEOUT_SECONDS,
+    timeout: TimeoutOption = None,
     directory: DirectoryOption = DEFAULT_DIRECTORY,
     json: JsonOption = False,
 ) -> None:
@@ -51,7 +54,7 @@ def send(
 
     Example: piebridge token send --from chain-1 --to chain-2 --amount 5 --recipient bob --wait
     """
-    units = sending.parse_amount(amount)
+    units, seconds = sending.parse_amount(amount), waiting_time(timeout, wait=wait)
 
     async def run() -> None:
         async with NetworkView.open(directory) as view:
@@ -59,7 +62,7 @@ def send(
             sender = view.network.account(account)
             transfer = sending.Transfer(
                 other.entry.registration,
-                view.address(recipient or account),
+                _recipient(view, recipient or account),
                 units,
                 sending.expiry_in(expires_in),
             )
@@ -72,9 +75,21 @@ def send(
                 )
             private_key = account_key(view.network, view.directory, sender)
             (packet,) = await sending.send(chain, private_key, [await sending.transfer_call(view, chain, transfer)])
-            await report_sent(view, packet, wait=wait, timeout_seconds=timeout, as_json=json)
+            await report_sent(view, packet, wait=wait, timeout_seconds=seconds, as_json=json)
 
     asyncio.run(run())
+
+
+def _recipient(view: NetworkView, name: str) -> bytes:
+    """Return the address that tokens go to.
+
+    Raises:
+        ConfigurationError: it is no address, or the zero address, which no token accepts.
+    """
+    address = view.address(name)
+    if not any(address):
+        raise ConfigurationError("--recipient is the zero address, which nobody has a key of: no token accepts it")
+    return address
 
 
 @app.command()

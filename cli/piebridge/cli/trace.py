@@ -290,7 +290,11 @@ def _carriers(facts: PacketFacts, chain: str, *, at_source: bool) -> list[Wait]:
     if not working:
         text = "; ".join(f"{gateway.name}: {gateway.problem}" for gateway in facts.gateways) or "there is none"
         return [
-            Wait(Reason.GATEWAY_DOWN, f"no gateway works ({text}); start one again with: piebridge network start NAME")
+            Wait(
+                Reason.GATEWAY_DOWN,
+                f"no gateway works ({text}); start one again with: piebridge network start "
+                f"{facts.gateways[0].name if facts.gateways else 'NAME'}",
+            )
         ]
     balances = {
         gateway.name: gateway.source_balance_wei if at_source else gateway.destination_balance_wei

@@ -15,7 +15,7 @@ from piebridge.chains.evm.hub import PACKET_SENT
 from piebridge.chains.jsonrpc import JsonRpcClient
 from piebridge.cli import network_file
 from piebridge.cli.facts import SentPacket
-from piebridge.cli.network_file import ChainEntry, NetworkFile, RelayChainEntry
+from piebridge.cli.network_file import ChainEntry, NetworkFile, RelayChainEntry, UnknownNameError
 from piebridge.contracts.loader import Artifact, load
 from piebridge.crypto.errors import ChainError, ConfigurationError, DecodingError, TransientChainError
 from piebridge.crypto.hash import keccak256
@@ -375,7 +375,7 @@ class NetworkView:
         packets = await self.sent_packets()
         found = [packet for packet in packets if packet.id[2:].startswith(wanted)]
         if not found:
-            raise ConfigurationError(
+            raise UnknownNameError(
                 f"no packet's id begins with {abbreviation} ({len(packets)} are known); see piebridge packet list"
             )
         if len(found) > 1:

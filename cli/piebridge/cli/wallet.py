@@ -1,6 +1,7 @@
 """Transactions of one account on one EVM chain: signed here, sent together, waited for."""
 
 import asyncio
+import random
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,14 +10,19 @@ from typing import Any
 import rlp  # type: ignore[import-untyped]
 from eth_utils.address import to_checksum_address
 
+from piebridge.chains.errors import AlreadyKnownError, NonceError
 from piebridge.chains.jsonrpc import JsonRpcClient
-from piebridge.crypto.errors import PermanentChainError, TransientChainError
+from piebridge.crypto.errors import ChainError, PermanentChainError, TransientChainError
 from piebridge.crypto.hash import keccak256
 from piebridge.crypto.signature import address_of_private_key
 
 _POLL_SECONDS = 0.1
 _PRIORITY_FEE_WEI = 1_000_000_000
 _GAS_MARGIN_PERCENT = 125
+_NONCE_ATTEMPTS = 5
+_TAKEN = (NonceError, AlreadyKnownError)
+"""Errors that say that another user of the key was faster. Nothing is ever handed in twice from here, so that a
+transaction which is known already is the very same wish of somebody else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +40,7 @@ class Call:
 
 
 class Wallet:
-    """One account on one chain. It must be the only user of its key there while it sends."""
+    """One account on one chain. Where somebody else uses its key as well, it signs anew by a later nonce."""
 
     def __init__(self, client: JsonRpcClient, private_key: bytes, evm_chain_id: int) -> None:
         """Use a key on a chain.
@@ -54,19 +60,33 @@ class Wallet:
         """Sign and hand in calls with successive nonces; return the hashes of their transactions.
 
         Raises:
-            PermanentChainError: the node refuses one, or its gas estimation reverts.
+            PermanentChainError: the node refuses one, its gas estimation reverts, or other users of the key were
+                always faster.
             TransientChainError: the node does not answer.
         """
         if not calls:
             return []
-        nonce, fee = await self._nonce_and_fee()
         limits = await self._gas_limits(calls)
-        raw = [
-            self._sign(call, nonce + offset, limit, fee)
-            for offset, (call, limit) in enumerate(zip(calls, limits, strict=True))
-        ]
-        hashes = await self._client.batch([("eth_sendRawTransaction", [_hex(item)]) for item in raw])
-        return [bytes.fromhex(str(item)[2:]) for item in hashes]
+        for _ in range(_NONCE_ATTEMPTS):
+            nonce, fee = await self._nonce_and_fee()
+            raw = [
+                self._sign(call, nonce + offset, limit, fee)
+                for offset, (call, limit) in enumerate(zip(calls, limits, strict=True))
+            ]
+            answers = await self._client.batch_results([("eth_sendRawTransaction", [_hex(item)]) for item in raw])
+            # Where a part was taken, a second attempt would send that part twice.
+            if not all(isinstance(answer, _TAKEN) for answer in answers):
+                break
+            await asyncio.sleep(random.uniform(0, _POLL_SECONDS))
+        for answer in answers:
+            if isinstance(answer, _TAKEN):
+                raise PermanentChainError(
+                    f"{self._client.url}: another transaction of {to_checksum_address(self.address)} was faster, again "
+                    f"and again ({answer}): let its other users come to their end, then send again"
+                ) from answer
+            if isinstance(answer, ChainError):
+                raise answer
+        return [bytes.fromhex(str(item)[2:]) for item in answers]
 
     async def wait(self, hashes: Sequence[bytes], *, timeout_seconds: float = 60.0) -> list[dict[str, Any]]:
         """Return the receipts of transactions, in their order, once all are in blocks; reverted ones too.

@@ -136,9 +136,8 @@ contract ManagementVectorsTest is Vectors {
         pure
         returns (bytes memory)
     {
-        return bytes.concat(
-            bytes8(uint64(uintAt(json, list, index, "chain_id"))), bytesAt(json, list, index, contract_)
-        );
+        return
+            bytes.concat(bytes8(uint64(uintAt(json, list, index, "chain_id"))), bytesAt(json, list, index, contract_));
     }
 
     function _u32(string memory json, string memory list, uint256 index, string memory field)
@@ -153,8 +152,7 @@ contract ManagementVectorsTest is Vectors {
         string memory json = vectors("management_digests");
         for (uint256 i = 0; i < countOf(json, "requests"); i++) {
             bytes memory request = bytesAt(json, "requests", i, "request");
-            bytes32 id =
-                keccak256(bytes.concat(TAG_DOMAIN_REQUEST, _place(json, "requests", i, "registry"), request));
+            bytes32 id = keccak256(bytes.concat(TAG_DOMAIN_REQUEST, _place(json, "requests", i, "registry"), request));
             assertEq(id, bytes32At(json, "requests", i, "request_id"), "request id");
             assertEq(uint8(request[1]), uintAt(json, "requests", i, "kind"), "kind");
         }

@@ -46,6 +46,8 @@ class KeyPurpose(StrEnum):
     """Account from which a gateway submits and pays."""
     GOVERNOR = "governor"
     """Governor key of a local network, or a share of one."""
+    GOVERNOR_STORAGE = "governor-storage"
+    """Seals what else a governor keeps: seeds and nonces of ceremonies under way."""
     P2P = "p2p"
     """Identity of a node among its peers."""
     USER = "user"

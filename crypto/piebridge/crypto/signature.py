@@ -51,7 +51,7 @@ def recover_address(digest: bytes, signature: bytes) -> bytes:
     Raises:
         VerificationError: wrong length, r or s outside 1..n-1, high s, v other than 27 or 28, or no key fits.
     """
-    return address_of(recover_public_key(digest, signature))
+    return keccak256(recover_public_key(digest, signature)[1:])[-ADDRESS_LENGTH:]
 
 
 def recover_public_key(digest: bytes, signature: bytes) -> bytes:

@@ -80,6 +80,13 @@ GATEWAY = (
 """Gateway: what it does for each flow, its database, its transactions, what it collects, the light client's updates."""
 NOTARY = ("notary.evidence.after_write", "notary.evidence.before_commit", "notary.evidence.before_write")
 """Notary: the log of what it signs."""
+GOVERNOR = (
+    "governor.store.before_write",
+    "governor.store.after_write",
+    "governor.board.before_submit",
+    "governor.board.after_submit",
+)
+"""Governor: every write of its store, every transaction to the board."""
 NODE = (
     "node.unit.before_save",
     "node.unit.after_save",
@@ -97,7 +104,7 @@ NODE = (
 )
 """Node agent, in the order of a unit's life; units are saved at each change of their phase."""
 
-POINTS = frozenset((*ENGINE, *ABCI, *RELAY, *EVM, *GATEWAY, *NOTARY, *NODE))
+POINTS = frozenset((*ENGINE, *ABCI, *RELAY, *EVM, *GATEWAY, *NOTARY, *GOVERNOR, *NODE))
 """Every point there is."""
 
 _armed = ""

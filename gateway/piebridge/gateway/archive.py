@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from piebridge.failpoints import reach
 from piebridge.gateway.database import ENTRY_CHECKSUM, Connection, transaction
 from piebridge.gateway.spans import spans
+from piebridge.protocol_stack.header import HEADER_LENGTH
+from piebridge.protocol_stack.identifiers import FREE_RELAY
+from piebridge.protocol_stack.transport.outbox import Form
 
 _SPAN = 1_000
 """Entries of one look into the database."""
@@ -32,7 +35,7 @@ class ArchivedEntry:
     chain_value: bytes
     """``chain[number]``, 32 bytes."""
     done: bool = False
-    """Whether the far end was seen to have it; a cache of chain state."""
+    """Whether a relay chain was seen to have it; a cache of chain state."""
 
 
 class Archive:
@@ -87,9 +90,30 @@ class Archive:
         return [_entry(row) for row in rows]
 
     def undone(self, registration: int, outbox: int) -> list[ArchivedEntry]:
-        """Return the entries that the far end was not yet seen to have, in order."""
-        rows = self._database.execute(f"{_SELECT} AND done = 0 ORDER BY number", (registration, outbox))
+        """Return the entries that no relay chain was yet seen to have, in order."""
+        # The second condition says nothing new; it lets the index of what is not settled be used.
+        rows = self._database.execute(
+            f"{_SELECT} AND done = 0 AND done != {_SETTLED} ORDER BY number", (registration, outbox)
+        )
         return [_entry(row) for row in rows]
+
+    def due(self, registration: int, outbox: int, now: int, after: int, count_max: int) -> list[ArchivedEntry]:
+        """Return entries that are to be looked at again by now (Unix seconds), in order, from one number on."""
+        rows = self._database.execute(
+            f"{_SELECT} AND done != {_SETTLED} AND done BETWEEN {_SETTLED + 1} AND ? AND number > ? "
+            "ORDER BY number LIMIT ?",
+            (registration, outbox, now, after, count_max),
+        )
+        return [_entry(row) for row in rows]
+
+    def free_header_of(self, packet_id: bytes) -> bytes | None:
+        """Return the header of a packet of a free outbox, 136 bytes; None if there is none with this id."""
+        row = self._database.execute(
+            f"SELECT substr(content, 1, {HEADER_LENGTH}) FROM entries "
+            f"WHERE message_id = ? AND outbox = {FREE_RELAY} AND form = {Form.PACKET:d}",
+            (packet_id,),
+        ).fetchone()
+        return None if row is None else row[0]
 
     def outboxes(self, registration: int) -> list[int]:
         """Return the outboxes of a hub from which there are entries."""
@@ -98,14 +122,22 @@ class Archive:
         )
         return [row[0] for row in rows]
 
-    def mark_done(self, registration: int, outbox: int, numbers: Iterable[int]) -> None:
-        """Note that the far end has entries."""
+    def mark_done(self, registration: int, outbox: int, numbers: Iterable[int], look_again_at: int = 0) -> None:
+        """Note that a relay chain has entries.
+
+        Args:
+            registration: the hub.
+            outbox: its outbox.
+            numbers: entries.
+            look_again_at: when to look whether they were forgotten since, Unix seconds; 0: never. Packets of bound
+                outboxes are settled in any case: relay chains keep them until they are acknowledged.
+        """
         reach("gateway.archive.before_mark_done")
         with transaction(self._database):
             self._database.executemany(
-                f"UPDATE entries SET done = 1, checksum = {ENTRY_CHECKSUM.replace('done', '1')} "
-                "WHERE registration = ? AND outbox = ? AND number = ?",
-                [(registration, outbox, number) for number in numbers],
+                f"UPDATE entries SET done = {_DONE}, checksum = {ENTRY_CHECKSUM.replace('done', _DONE)} "
+                "WHERE registration = ?2 AND outbox = ?3 AND number = ?4",
+                [(look_again_at or _SETTLED, registration, outbox, number) for number in numbers],
             )
 
     def drop_from(self, registration: int, outbox: int, number: int) -> None:
@@ -118,6 +150,10 @@ class Archive:
         """Forget everything of a hub."""
         self._database.execute("DELETE FROM entries WHERE registration = ?", (registration,))
 
+
+_SETTLED = 1
+"""In the column ``done``: nothing is to be done any more. 0: everything is; else: when to look again."""
+_DONE = f"CASE WHEN outbox != {FREE_RELAY} AND form = {Form.PACKET:d} THEN {_SETTLED} ELSE ?1 END"
 
 _SELECT = (
     "SELECT number, height, form, content, message_id, chain_value, done FROM entries "

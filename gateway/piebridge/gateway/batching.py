@@ -24,6 +24,9 @@ from piebridge.protocol_stack.transport.outbox import (
 )
 
 _BARE_BYTES = 41
+_SHARE_KEPT = 0.97
+"""How much of a learned share is left after a transaction that used less. Receipts use a smaller share of their bound
+than packets: some transactions with nothing but receipts must not make the next one with packets fail."""
 _DECODED_KEPT_MAX = 10_000
 """Decoded entries that are kept: each is wanted when it is observed, and whenever it is checked."""
 
@@ -83,7 +86,7 @@ class LearnedGas:
     def __init__(self, margin: float = 1.5) -> None:
         """Know nothing: the whole bound is given."""
         self._margin = margin
-        self._share = 1.0
+        self._share: float | None = None
 
     def limit(self, upper: int, least: int) -> int:
         """Return the gas limit of a transaction.
@@ -92,15 +95,17 @@ class LearnedGas:
             upper: bound from the headers.
             least: what its largest single entry needs; the hub demands that much before the call, used or not.
         """
+        if self._share is None:
+            return upper
         return min(upper, max(least, int(upper * self._share * self._margin)) + least)
 
     def learn(self, upper: int, used: int) -> None:
         """Take note of what a transaction used; the share falls slowly and rises at once."""
-        self._share = max(used / upper, self._share * 0.8)
+        self._share = max(used / upper, (self._share or 0.0) * _SHARE_KEPT)
 
     def forget(self) -> None:
         """A limit was too low: give the whole bound again."""
-        self._share = 1.0
+        self._share = None
 
 
 def item_of_relay_entry(number: int, entry: Entry, gas_model: GasModel) -> Item | None:

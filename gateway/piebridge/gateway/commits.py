@@ -72,7 +72,8 @@ async def collect_commit(
     size = len(addresses)
     signers = EndorsementSet(epoch, EndorsementMethod.COMMIT, 2 * size // 3 + 1, size, (*addresses, validators.hash()))
     proof = commit_proof(signed, addresses, signers.threshold, head.inner, head.outer)
+    encoded = signers.encode() + encode_proof(signers, proof)  # first: it refuses what cannot be a vote at all
     # A node that lies must be found out here, not by a transaction that the hub refuses.
     block_hash = proven_block_hash(proof, validators.hash(), destination, number, value)
     verify_commit_proof(proof, addresses, signers.threshold, relay_chain_id(domain, relay), block_hash)
-    return number, CollectedEndorsement(value, signers.encode() + encode_proof(signers, proof))
+    return number, CollectedEndorsement(value, encoded)

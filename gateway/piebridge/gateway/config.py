@@ -12,7 +12,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from eth_utils.address import to_checksum_address
+
 from piebridge.crypto.errors import ConfigurationError
+from piebridge.crypto.signature import address_of_private_key
 from piebridge.gateway.forwarder import ForwarderSettings
 from piebridge.protocol_stack.endorsement import EndorsementMethod
 
@@ -152,6 +155,8 @@ class GatewayConfig:
     """Loopback host and port of the status page; None serves none."""
     reconcile_seconds: float = 30.0
     """Interval of full comparisons with the chains."""
+    look_again_seconds: float = 60.0
+    """How long after a relay chain has taken a free packet or a receipt this gateway looks whether it has arrived."""
     poll_seconds: float = 1.0
     """Longest interval between two looks at a chain; subscriptions make it look earlier."""
     timeout_seconds: float = 10.0
@@ -261,6 +266,7 @@ def gateway_config_from_network(
     network = read_network_file(network_file)
     gateways = _get(network, "gateways", network_file)
     gateway = gateways[_position(gateways, name, network_file)]
+    _require_own_key(gateway, name, private_key, network_file)
     try:
         return GatewayConfig(
             name=name,
@@ -277,6 +283,20 @@ def gateway_config_from_network(
         )
     except (KeyError, TypeError, ValueError) as error:
         raise ConfigurationError(f"{network_file}: malformed network file: {error!r}") from error
+
+
+def _require_own_key(gateway: dict[str, Any], name: str, private_key: bytes, network_file: Path) -> None:
+    """Refuse the key of another gateway: both would pay from one account and spoil each other's nonces.
+
+    Raises:
+        ConfigurationError: the network file names another address for this gateway.
+    """
+    named, own = gateway.get("address"), to_checksum_address(address_of_private_key(private_key))
+    if isinstance(named, str) and named.lower() != own.lower():
+        raise ConfigurationError(
+            f"{network_file}: {name} has the address {named}, and the key that was given belongs to {own}: give the "
+            f"keystore of {name}, or the name of the gateway whose key this is"
+        )
 
 
 def notary_config_from_network(

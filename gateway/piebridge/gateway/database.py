@@ -38,9 +38,11 @@ CREATE TABLE IF NOT EXISTS entries (
     checksum BLOB NOT NULL,
     PRIMARY KEY (registration, outbox, number)
 ) STRICT, WITHOUT ROWID;
-PRAGMA user_version = 2;
+CREATE INDEX IF NOT EXISTS entries_not_settled ON entries (registration, outbox, done, number) WHERE done != 1;
+CREATE INDEX IF NOT EXISTS entries_by_message ON entries (message_id);
+PRAGMA user_version = 3;
 """
-_SCHEMA_VERSION = 2
+_SCHEMA_VERSION = 3
 _CHECKSUM_BYTES = 8
 
 CURSOR_CHECKSUM = "checksum(name, number, hash)"

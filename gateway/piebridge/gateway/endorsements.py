@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from piebridge.chains.endpoint import RelayEndpoint
+from piebridge.chains.errors import TransactionRefusedError
 from piebridge.crypto.errors import ChainError, TransientChainError, VerificationError
 from piebridge.crypto.quorum import Quorum
 from piebridge.crypto.signature import recover_address
@@ -13,6 +14,10 @@ from piebridge.protocol_stack.endorsement import EndorsementAnswer, EndorsementM
 from piebridge.protocol_stack.signing import endorsement_digest
 
 _LOG = logging.getLogger(__name__)
+
+_PAUSES_SECONDS = (0.05, 0.1, 0.2, 0.4, 0.8)
+"""Before a validator that has refused is asked again: validators commit a block within a moment of each other, and one
+that is behind has not yet what the first one told of."""
 
 
 class EndorsementsMissingError(TransientChainError):
@@ -88,14 +93,19 @@ class _Collector:
         self._reasons: dict[int, str] = {}
 
     async def ask(self, validator: int) -> None:
-        """Ask the node of one validator; whatever goes wrong is its reason for missing."""
-        try:
-            answer = await self._endpoint.endorse(validator, self._destination, self._number)
-            self._check(answer)
-        except (ChainError, VerificationError) as error:
-            self._reasons[validator] = str(error)
-        else:
-            self.valid[answer.index] = answer
+        """Ask the node of one validator, a few times if it refuses; what goes wrong is its reason for missing."""
+        for pause in (*_PAUSES_SECONDS, None):
+            try:
+                answer = await self._endpoint.endorse(validator, self._destination, self._number)
+                self._check(answer)
+            except (ChainError, VerificationError) as error:
+                self._reasons[validator] = str(error)
+                if pause is None or not isinstance(error, TransactionRefusedError):
+                    return
+                await asyncio.sleep(pause)
+            else:
+                self.valid[answer.index] = answer
+                return
 
     def result(self) -> CollectedEndorsement | None:
         """Return the endorsement once there are k of one value; what a few others say beside it is reported."""

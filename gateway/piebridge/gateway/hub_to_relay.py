@@ -195,7 +195,7 @@ async def _are_opened(relay: RelayConnection, batches: Mapping[int, ReceiptsEntr
     """Whether the receipts of batches were opened: none that the relay chain remembers lacks its receipt.
 
     The batch answers a range that this relay chain endorsed, so it has recorded the packets. What it has forgotten
-    since was settled, and so was its receipt.
+    since was settled, or :mod:`piebridge.gateway.later_look` finds out that it was not.
     """
     packet_ids = [receipt.packet_id for entry in batches.values() for receipt in entry.batch.receipts]
     codes = dict(zip(packet_ids, await relay.reader.receipt_codes(packet_ids), strict=True))

@@ -22,7 +22,7 @@ Receive: TypeAlias = Callable[[Event], None]
 """Takes what became of an effect."""
 
 WAITING_MAX = 1_000
-"""Effects that a queue holds at most. A forwarder has at most two for each path, so only a fault fills it."""
+"""Effects that a queue holds at most. A forwarder has at most ten for each path, so only a fault fills it."""
 
 
 class EffectQueue(Protocol):

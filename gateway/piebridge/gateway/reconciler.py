@@ -4,6 +4,8 @@ What a queue, a subscription or this process has lost is found again here. Nothi
 has done: each item goes through the forwarder, which asks the chains where it stands.
 """
 
+from collections.abc import Collection
+
 from piebridge.gateway.archive import Archive, ArchivedEntry
 from piebridge.gateway.batching import decode_archived, item_of_hub_entry, packet_header
 from piebridge.gateway.connections import Connections
@@ -12,7 +14,7 @@ from piebridge.gateway.forwarder import Flow, Item, ItemsObserved, PacketForward
 from piebridge.gateway.settlement import nonce_of
 from piebridge.gateway.turns import Turns
 from piebridge.protocol_stack.identifiers import FREE_RELAY
-from piebridge.protocol_stack.transport.outbox import Form, Maker, ReceiptsEntry
+from piebridge.protocol_stack.transport.outbox import Entry, Form, Maker, ReceiptsEntry
 
 
 class Reconciler:
@@ -49,6 +51,39 @@ class Reconciler:
         relays = [outbox] if outbox != FREE_RELAY else list(self._connections.relays)
         if isinstance(entry, ReceiptsEntry):
             relays = [entry.batch.endorsing_relay]
+        if not self._carry(registration, outbox, archived, entry, relays, now):
+            self._archive.mark_done(registration, outbox, [archived.number])
+        if outbox != FREE_RELAY and archived.form == Form.PACKET and (nonce := nonce_of(archived)):
+            self._observe_transaction(registration, outbox, nonce, archived, now)
+
+    def observe_receipts(
+        self, registration: int, outbox: int, archived: ArchivedEntry, relays: Collection[int], now: float
+    ) -> None:
+        """Tell the forwarder of receipts that certain relay chains lack, whichever of them endorsed the batch."""
+        wanted = [relay for relay in relays if outbox in (FREE_RELAY, relay)]
+        self._carry(registration, outbox, archived, decode_archived(archived, Maker(registration)), wanted, now)
+
+    def settled(self, path: PathKey, nonce: int) -> None:
+        """Note that a transaction has ended at its origin; moves the durable cursor where it can."""
+        settled = self._settled.setdefault(path, set())
+        settled.add(nonce)
+        cursor = moved = self._settlement_cursor(path)
+        while moved + 1 in settled:
+            moved += 1
+            settled.discard(moved)
+        if moved != cursor:
+            self._cursors.save(_settlement_name(path), Cursor(moved, b""))
+
+    def _carry(
+        self,
+        registration: int,
+        outbox: int,
+        archived: ArchivedEntry,
+        entry: Entry,
+        relays: Collection[int],
+        now: float,
+    ) -> bool:
+        """Tell the forwarder of an entry on the paths to some relay chains; return whether any of them may carry it."""
         is_packet = packet_header(entry) is not None
         carried = False
         for relay in relays:
@@ -62,21 +97,7 @@ class Reconciler:
             if item is not None:
                 carried = True
                 self._forwarder.receive(ItemsObserved(path, (item,)), now)
-        if not carried:
-            self._archive.mark_done(registration, outbox, [archived.number])
-        if outbox != FREE_RELAY and archived.form == Form.PACKET and (nonce := nonce_of(archived)):
-            self._observe_transaction(registration, outbox, nonce, archived, now)
-
-    def settled(self, path: PathKey, nonce: int) -> None:
-        """Note that a transaction has ended at its origin; moves the durable cursor where it can."""
-        settled = self._settled.setdefault(path, set())
-        settled.add(nonce)
-        cursor = moved = self._settlement_cursor(path)
-        while moved + 1 in settled:
-            moved += 1
-            settled.discard(moved)
-        if moved != cursor:
-            self._cursors.save(_settlement_name(path), Cursor(moved, b""))
+        return carried
 
     def _observe_unsettled(self, registration: int, relay: int, now: float) -> None:
         newest = self._archive.head(registration, relay)

@@ -3,15 +3,18 @@
 import logging
 from collections.abc import Callable, Iterable
 
-from piebridge.chains.errors import TransactionRefusedError
+from piebridge.crypto.errors import TransientChainError
 from piebridge.gateway.batching import GasModel, item_of_relay_entry
 from piebridge.gateway.cursors import Cursor, CursorStore
 from piebridge.gateway.forwarder import Item
-from piebridge.gateway.relay_reader import ENTRIES_PER_QUERY, RelayReader
+from piebridge.gateway.relay_reader import ENTRIES_PER_QUERY, ForgottenEntryError, RelayReader
 from piebridge.gateway.telemetry import Counters
 from piebridge.protocol_stack.transport.outbox import OutboxRange
 
 _LOG = logging.getLogger(__name__)
+
+_NUMBER_MAX = (1 << 63) - 1
+"""No outbox grows that long; and no more does the gateway's database hold."""
 
 NotifyItems = Callable[[int, tuple[Item, ...]], None]
 """Takes the hub's registration and the new items toward it."""
@@ -57,10 +60,12 @@ class RelayListener:
 
     def finished(self, destination: int, numbers: Iterable[int]) -> None:
         """Note that the relay chain has dropped entries' messages; moves the durable cursor where it can."""
-        finished = self._finished[destination]
-        finished.update(numbers)
-        cursor = self._cursor(destination)
-        moved = cursor
+        self._finished[destination].update(numbers)
+        self._move_cursor(destination, self._cursor(destination))
+
+    def _move_cursor(self, destination: int, moved: int) -> None:
+        """Move the durable cursor to where nothing below is kept any more, and over what follows without a gap."""
+        finished, cursor = self._finished[destination], self._cursor(destination)
         while moved + 1 in finished:
             moved += 1
             finished.discard(moved)
@@ -71,6 +76,8 @@ class RelayListener:
         head = await self._reader.outbox_head(destination)
         if head is None:
             return
+        if head.number > _NUMBER_MAX:
+            raise TransientChainError(f"relay chain {self._relay} tells of {head.number} entries, which cannot be")
         known = self._known.get(destination, self._cursor(destination))
         if head.number < known:  # another chain than the one of the cursor
             _LOG.warning("outbox is shorter than the cursor: beginning anew", extra={"destination": destination})
@@ -82,8 +89,9 @@ class RelayListener:
             last = min(head.number, known + ENTRIES_PER_QUERY)
             try:
                 entries = await self._reader.entries(destination, known + 1, last)
-            except TransactionRefusedError:
-                known = await self._oldest_kept(destination, known + 1, head.number) - 1
+            except ForgottenEntryError:
+                known = await self._last_forgotten(destination, known + 1, head.number)
+                self._known[destination] = known
                 continue
             self._take(destination, entries)
             known = entries.last
@@ -103,18 +111,21 @@ class RelayListener:
         if items:
             self._notify(destination, tuple(items))
 
-    async def _oldest_kept(self, destination: int, first: int, last: int) -> int:
-        """Return the oldest entry that the relay chain still shows; the head it always does."""
-        low, high = first, last
+    async def _last_forgotten(self, destination: int, forgotten: int, head: int) -> int:
+        """Return the newest entry that the relay chain shows no more; the head too, where nothing waits at all."""
+        low, high = forgotten, head
         while low < high:
-            middle = (low + high) // 2
+            middle = (low + high + 1) // 2
             try:
                 await self._reader.entries(destination, middle, middle)
-            except TransactionRefusedError:
-                low = middle + 1
+            except ForgottenEntryError:
+                low = middle
             else:
-                high = middle
-        self.finished(destination, range(first, low))
+                high = middle - 1
+        # Not one by one: what a node tells must not decide how much is worked through here. Where something below is
+        # still under way the cursor stays, and the next start finds out again.
+        if self._cursor(destination) == forgotten - 1:
+            self._move_cursor(destination, low)
         return low
 
     def _cursor(self, destination: int) -> int:

@@ -9,7 +9,7 @@ import orjson
 
 from piebridge.chains.endpoint import RelayEndpoint
 from piebridge.chains.errors import TransactionRefusedError
-from piebridge.crypto.errors import DecodingError, TransientChainError
+from piebridge.crypto.errors import DecodingError, PermanentChainError, TransientChainError
 from piebridge.gateway.spans import spans
 from piebridge.protocol_stack.codec import HASH_LENGTH
 from piebridge.protocol_stack.commitment import bitmap_bit
@@ -17,6 +17,7 @@ from piebridge.protocol_stack.governor_relay_bodies import Gateways
 from piebridge.protocol_stack.identifiers import Lane
 from piebridge.protocol_stack.notary_statement import NotarySet
 from piebridge.protocol_stack.relay_queries import (
+    FORGOTTEN_CODE,
     GATEWAYS_PATH,
     CursorQuery,
     OutboxEntriesQuery,
@@ -33,11 +34,19 @@ PAGES_PER_QUERY = 1_000
 """Words of recorded bits asked for at once."""
 PACKETS_PER_QUERY = 2_000
 """Packets whose receipts are asked for at once."""
+_NUMBER_MAX = (1 << 63) - 1
+"""Largest number that the gateway's database holds."""
 ENTRIES_KEPT_MAX = 10_000
 """Decoded entries that are kept, at most."""
 
+_DEPTH_MAX = 255
+"""A finality depth is a u8 (formats.md, 10)."""
 _PAGE_BITS = 8
 """A word of recorded bits is of 256 sequences."""
+
+
+class ForgottenEntryError(PermanentChainError):
+    """A relay chain shows an entry of an outbox no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,19 +107,27 @@ class RelayReader:
             )
         except TransactionRefusedError:
             return None
-        return OutboxHead.decode(data)
+        return self._head(data)
 
     async def entries(self, destination: int, first: int, last: int) -> OutboxRange:
         """Return entries of the outbox toward a hub, from ``first`` to ``last`` or as many as one answer holds.
 
         Raises:
-            TransactionRefusedError: the relay chain keeps the first of them no more, or never made it.
-            TransientChainError: the answer is malformed.
+            ForgottenEntryError: the relay chain shows the first of them no more: nothing at it or below it waits.
+            TransientChainError: the node has not made the first of them yet, or its answer is malformed.
         """
         count = min(last - first + 1, (1 << 16) - 1)
-        data = await self._endpoint.query(
-            OutboxEntriesQuery.PATH, OutboxEntriesQuery(destination, first, count).encode()
-        )
+        try:
+            data = await self._endpoint.query(
+                OutboxEntriesQuery.PATH, OutboxEntriesQuery(destination, first, count).encode()
+            )
+        except TransactionRefusedError as error:
+            if error.code == FORGOTTEN_CODE:
+                raise ForgottenEntryError(str(error)) from error
+            # A node that is behind the one that told of the entry. Nothing must be concluded from that.
+            raise TransientChainError(
+                f"{self._endpoint.name}: no entry {first} toward {destination}: {error}"
+            ) from error
         try:
             entries = OutboxRange.decode(data, RELAY_CHAIN)
         except DecodingError as error:
@@ -170,7 +187,7 @@ class RelayReader:
         """Return those entries of a span that are there still. A range is refused for its first entry alone."""
         try:
             got = await self._asked(destination, first, last)
-        except TransactionRefusedError:
+        except ForgottenEntryError:
             if first == last:
                 return {}
             middle = (first + last) // 2
@@ -186,7 +203,13 @@ class RelayReader:
             return _NOTHING_FOLDED
         if not int.from_bytes(data[:8], "big"):
             return _NOTHING_FOLDED
-        return OutboxHead.decode(data)
+        return self._head(data)
+
+    def _head(self, data: bytes) -> OutboxHead:
+        head = OutboxHead.decode(data)
+        if head.number > _NUMBER_MAX:
+            raise TransientChainError(f"{self._endpoint.name}: an outbox with {head.number} entries cannot be")
+        return head
 
     async def recorded(self, packets: Sequence[tuple[Lane, int]]) -> list[bool]:
         """Return for each packet, by lane and sequence, whether it was recorded; one query for all."""
@@ -228,9 +251,12 @@ class RelayReader:
         fields = _json_object(data)
         try:
             notaries = fields.get("notary_set")
+            depth = int(fields["depth"])
+            if not 0 <= depth <= _DEPTH_MAX:
+                raise ValueError(f"depth {depth}")
             return Registration(
                 method=Method(fields["method"]),
-                depth=int(fields["depth"]),
+                depth=depth,
                 is_open=fields.get("closed_at") is None,
                 notary_set=NotarySet.decode(bytes.fromhex(notaries)) if notaries else None,
             )
@@ -256,8 +282,11 @@ class RelayReader:
             await self._endpoint.query(RegistrationQuery.CLIENT_PATH, RegistrationQuery(registration).encode())
         )
         try:
+            height = int(fields["newest_height"])
+            if not 0 < height <= _NUMBER_MAX:
+                raise ValueError(f"height {height}")
             return ClientState(
-                height=int(fields["newest_height"]),
+                height=height,
                 app_hash=bytes.fromhex(fields["app_hash"]),
                 time_ns=int(fields["time_ns"]),
                 expires_at_ns=int(fields["expires_at_ns"]),

@@ -25,7 +25,11 @@ class RelayToHubCarrier:
         self._gas_model = gas_model
 
     async def check(self, path: PathKey, numbers: tuple[int, ...]) -> dict[int, Delivery]:
-        """Say what the hub has. An entry that the relay chain keeps no more is done: the hub was proven to have it."""
+        """Say what the hub has. Of an entry that the relay chain shows no more nothing is left to bring.
+
+        The hub was proven to have it, or the relay chain gave up waiting for that; :mod:`piebridge.gateway.later_look`
+        tells these two apart.
+        """
         relay = self._connections.relays[path.relay]
         entries = await relay.reader.entries_by_number(path.registration, numbers)
         evidence = {

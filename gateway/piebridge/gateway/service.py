@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from piebridge.chains.endpoint import Block
-from piebridge.crypto.errors import DecodingError, PieBridgeError, TransientChainError
+from piebridge.crypto.errors import PieBridgeError, TransientChainError
 from piebridge.gateway.archive import Archive
 from piebridge.gateway.batching import GasModel
 from piebridge.gateway.config import BrokerConfig, ChainConfig, GatewayConfig, RelayConfig
@@ -32,6 +32,7 @@ from piebridge.gateway.forwarder import (
     Recheck,
     Submit,
 )
+from piebridge.gateway.later_look import LaterLook
 from piebridge.gateway.listener import HubListener, Synced
 from piebridge.gateway.prepared import Prepared
 from piebridge.gateway.pulse import Pulse
@@ -69,6 +70,8 @@ class Gateway:
         """
         self._config = config
         self.counters = Counters()
+        self.unreachable_at_start: tuple[str, ...] = ()
+        """Names of the chains that did not answer when it started; it takes them up once they do."""
         self._surroundings = surroundings or Surroundings()
         self._monotonic = self._surroundings.monotonic
         self._database = self._surroundings.database(config)
@@ -85,6 +88,7 @@ class Gateway:
             relays=sorted(self.connections.relays),
         )
         self._reconciler = Reconciler(self.connections, self._archive, self._cursors, self.forwarder, self._turns)
+        self._later_look = LaterLook(self.connections, self._archive, self._reconciler, config.look_again_seconds)
         self._hub_listeners = {chain.registration: self._hub_listener(chain) for chain in config.chains}
         self._relay_listeners = {relay.relay: self._relay_listener(relay) for relay in config.relays}
         self._queue = self._make_queue()
@@ -142,6 +146,7 @@ class Gateway:
             tasks.create_task(self._follow_turns())
             tasks.create_task(self._follow_database())
             tasks.create_task(self._reconcile_forever())
+            tasks.create_task(self._look_later_forever())
             for registration, listener in self._hub_listeners.items():
                 hub = self.connections.hubs[registration]
                 tasks.create_task(self._follow(hub.endpoint.name, hub.endpoint.wakes, listener.sync, hub.pulse))
@@ -206,7 +211,8 @@ class Gateway:
             if self._turns.finished(path, numbers, now):
                 self._defer(path, now, now)
             if path.flow is Flow.HUB_TO_RELAY:
-                self._archive.mark_done(path.registration, path.outbox, numbers)
+                look_again_at = self._later_look.due_after_carrying(now)
+                self._archive.mark_done(path.registration, path.outbox, numbers, look_again_at)
             elif path.flow is Flow.RELAY_TO_HUB:
                 acknowledge = PathKey(Flow.ACKNOWLEDGE.value, path.registration, path.relay)
                 self._defer(acknowledge, now, now + self._config.forwarder.acknowledge_after_seconds)
@@ -282,6 +288,14 @@ class Gateway:
             self._stirred.set()
             await self._refresh_clients()
 
+    async def _look_later_forever(self) -> None:
+        """Find what relay chains have forgotten unacknowledged."""
+        while True:
+            await asyncio.sleep(self._config.look_again_seconds / 2)
+            if again := await self._later_look.look(self._now()):
+                self.counters.add("entries_carried_again", again)
+                self._stirred.set()
+
     async def _refresh_clients(self) -> None:
         """Move light clients on that nobody has used for long, before they expire."""
         for relay, connection in self.connections.relays.items():
@@ -317,7 +331,7 @@ class Gateway:
             try:
                 gateways = await connection.reader.gateways()
                 height = await connection.endpoint.latest_height()
-            except (TransientChainError, DecodingError) as error:
+            except PieBridgeError as error:
                 _LOG.info("turns on relay chain %d are as they were: %s", relay, error)
                 continue
             self._turns.authorise(relay, gateways)
@@ -334,13 +348,16 @@ class Gateway:
 
     async def _check_chains(self) -> None:
         """A node of another chain ends the program; one that is down does not."""
-        checks = [hub.endpoint.check for hub in self.connections.hubs.values()]
-        checks += [relay.endpoint.check for relay in self.connections.relays.values()]
-        for check in checks:
+        checks = [(hub.endpoint.name, hub.endpoint.check) for hub in self.connections.hubs.values()]
+        checks += [(relay.endpoint.name, relay.endpoint.check) for relay in self.connections.relays.values()]
+        unreachable = []
+        for name, check in checks:
             try:
                 await check()
             except TransientChainError as error:
                 _LOG.warning("not reachable yet: %s", error)
+                unreachable.append(name)
+        self.unreachable_at_start = tuple(unreachable)
 
     def _make_queue(self) -> EffectQueue:
         sending = Sending(self._send, self.counters)

@@ -49,11 +49,11 @@ def evidence_of(entry: Entry, domain: int, relay: int) -> list[Evidence]:
         Nothing where there is nothing to be had: a bare or malformed entry.
     """
     if isinstance(entry, PacketEntry):
-        return [_of_packet(entry.packet.header)]
+        return [of_packet(entry.packet.header)]
     if isinstance(entry, HeaderEntry):
-        return [_of_packet(entry.header)]
+        return [of_packet(entry.header)]
     if isinstance(entry, ReceiptHomeEntry):
-        return [_of_receipt(entry.receipt.header)]
+        return [of_receipt(entry.receipt.header)]
     if isinstance(entry, VerdictsEntry):
         evidence = []
         for item in entry.verdicts.items:
@@ -65,7 +65,8 @@ def evidence_of(entry: Entry, domain: int, relay: int) -> list[Evidence]:
     return []
 
 
-def _of_packet(header: Header) -> Evidence:
+def of_packet(header: Header) -> Evidence:
+    """Return what shows that its destination has a packet."""
     lane, sequence = header.lane, header.transport.sequence
     if not lane.free:
         return _status(lane.domain, lane.source, lane.relay, lane.channel, sequence)
@@ -76,7 +77,8 @@ def _of_packet(header: Header) -> Evidence:
     return Evidence(SlotName(SlotBase.SEEN, key), lambda word: bitmap_bit(word, sequence))
 
 
-def _of_receipt(header: Header) -> Evidence:
+def of_receipt(header: Header) -> Evidence:
+    """Return what shows that its source has the receipt of a packet."""
     lane, sequence = header.lane, header.transport.sequence
     key = receipts_key(lane.domain, lane.destination, lane.relay, lane.channel, sequence)
     return Evidence(SlotName(SlotBase.RECEIPTS, key), lambda word: bitmap_bit(word, sequence))

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from piebridge.cometbft.commit import BlockId, BlockIdFlag, PartSetHeader
-from piebridge.cometbft.encoding import bytes_field, decode_timestamp, encode_timestamp
+from piebridge.cometbft.encoding import MAX_TIME_NS, ZERO_TIME_NS, bytes_field, decode_timestamp, encode_timestamp
 from piebridge.cometbft.verification import SignedHeader
 from piebridge.cometbft.vote import VoteType, vote_sign_bytes
 from piebridge.crypto import merkle
@@ -144,7 +144,7 @@ def commit_proof(
         VerificationError: fewer votes for the block than needed, a vote without its own signature, or a state of other
             stores than a relay chain's two.
     """
-    if store.proof.total != 2 or store.proof.index != 0:
+    if store.proof.total != 2 or store.proof.index != 0 or len(store.proof.aunts) != 1:
         raise VerificationError("the app hash is not that of the two stores of a relay chain", actual=store.proof)
     commit, header = signed.commit, signed.header
     votes: list[CommitVote] = []
@@ -227,19 +227,18 @@ def _header_nodes(fields: Sequence[bytes]) -> tuple[bytes, ...]:
 
 
 def _path(proof: merkle.Proof) -> tuple[tuple[bool, bytes], ...]:
-    path, index, width = [], proof.index, proof.total
-    aunts = iter(proof.aunts)
+    sides, index, width = [], proof.index, proof.total
     while width > 1:
-        if index & 1:
-            path.append((True, next(aunts)))
-        elif index + 1 < width:
-            path.append((False, next(aunts)))
+        if index & 1 or index + 1 < width:
+            sides.append(bool(index & 1))
         index, width = index >> 1, (width + 1) >> 1
-    return tuple(path)
+    if not 0 <= proof.index < proof.total or len(sides) != len(proof.aunts):
+        raise VerificationError("path of an outbox head", expected=len(sides), actual=len(proof.aunts))
+    return tuple(zip(sides, proof.aunts, strict=True))
 
 
 def _encode_vote(vote: CommitVote) -> bytes:
-    time = encode_timestamp(vote.timestamp_ns)
+    time = encode_timestamp(in_range(vote.timestamp_ns, ZERO_TIME_NS, MAX_TIME_NS, "time of a vote"))
     return u8(len(time)) + time + _checked(vote.signature)
 
 

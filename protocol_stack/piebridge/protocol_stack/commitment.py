@@ -6,6 +6,7 @@ Sources: ``docs/protocol/formats.md``, sections 1, 7 and 12.1. A new tag, slot o
 """
 
 from enum import IntEnum, unique
+from functools import lru_cache
 from typing import Final
 
 from piebridge.crypto.hash import keccak256, tag
@@ -84,6 +85,7 @@ _HEAD_PEER_BASE: Final = 9
 """First peer of a domain; no proof addresses it."""
 
 
+@lru_cache(maxsize=8_192)
 def mapping_slot(base: int, key: bytes) -> bytes:
     """Return the 32-byte slot of ``key`` (32 bytes) in the Solidity mapping ``mapping(uint256 => ...)`` at ``base``.
 

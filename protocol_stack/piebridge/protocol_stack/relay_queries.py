@@ -15,6 +15,10 @@ ANSWER_BYTES_MAX = 1 << 20
 """Most bytes of an answer with entries."""
 GATEWAYS_PATH = "/gateways"
 """Takes no data; answers with all authorised gateways as the body of a GATEWAYS message, addresses ascending."""
+UNKNOWN_CODE = 1
+"""ABCI code of the answer to a query that has no other: what it names is not there, or not yet on this node."""
+FORGOTTEN_CODE = 2
+"""ABCI code of the answer to a query for entries that were made and are not shown any more: nothing at them waits."""
 PAGE_MAX = U64_MAX // BITS_PER_SLOT
 """Highest page of 256 sequences of a lane."""
 

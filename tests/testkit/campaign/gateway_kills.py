@@ -3,12 +3,13 @@
 import asyncio
 import random
 import shutil
+import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from piebridge.cli.local_network.plan import ParachainKind
+from piebridge.cli.local_network.plan import Engine, ParachainKind
 from testkit.campaign.processes_of_network import campaign_network, copy_folder
 from testkit.campaign.replays import Replays
 from testkit.campaign.scene import Scene, Settled, scene
@@ -36,6 +37,10 @@ REPLAYS_LEAST = 3
 """Replays of old transactions, at least."""
 REPLAY_SECONDS = 4.0
 """Longest time between two replays of old transactions."""
+VALIDATOR_DOWN_SECONDS = (3.0, 10.0)
+"""How long a validator that was killed stays down: shortest and longest. It then runs less than twice as long."""
+UP_FACTOR = 1.8
+VALIDATOR_DOWN_SHARE_LEAST = 1 / 3
 _POLL_SECONDS = 0.3
 
 
@@ -50,6 +55,8 @@ class Plan:
     """Least number of packets."""
     in_flight: int = 200
     """Packets that the users keep under way."""
+    engine: Engine = Engine.EMBEDDED
+    """What runs the relay chain. With CometBFT one of its four validators is down a third of the time."""
 
 
 @dataclass(slots=True)
@@ -70,6 +77,12 @@ class Outcome:
     """Old ranges that somebody brought to a hub again, which must have no effect."""
     kinds: Counter[str] = field(default_factory=Counter)
     """Packets of each kind."""
+    validator_kills: int = 0
+    """Validators killed, each with work in flight."""
+    validator_down_seconds: float = 0.0
+    """How long one of the validators was down, together."""
+    validator_seconds: float = 0.0
+    """Of how long."""
     settled: Settled | None = None
 
     @property
@@ -88,6 +101,7 @@ class Outcome:
             "replays": self.replays,
             "databases deleted": self.databases["deleted"],
             "databases restored": self.databases["restored"],
+            "validators killed": self.validator_kills,
         }
 
     def __str__(self) -> str:
@@ -97,7 +111,8 @@ class Outcome:
         return (
             f"{self.kind}, seed {self.plan.seed}: {dict(self.counts())}; packets under way at a kill: least "
             f"{min(flights)}, mean {sum(flights) // len(flights)}, most {max(flights)}; {self.in_mempool} kills left a "
-            f"transaction in a mempool, {self.idle_kills} hit without work and do not count; {dict(self.kinds)}; at "
+            f"transaction in a mempool, {self.idle_kills} hit without work and do not count; {dict(self.kinds)}; "
+            f"a validator was down {self.validator_down_seconds:.0f} of {self.validator_seconds:.0f} s; at "
             f"rest {self.settled.seconds:.1f} s after the last fault"
         )
 
@@ -119,7 +134,8 @@ class GatewayKills:
         self._gateways = self._network.names("gateway")
         self._blows = min(BLOWS, plan.kills // (2 * len(self._gateways)))
         self._single_kills = plan.kills - self._blows * len(self._gateways)
-        self._begun = 0
+        self._begun = dict.fromkeys(self._gateways, 0)
+        self._busy = True
         self.outcome = Outcome(plan, kind, in_flight=scene.in_flight, kinds=scene.traffic.kinds)
 
     async def run(self) -> Outcome:
@@ -134,13 +150,21 @@ class GatewayKills:
             tasks.create_task(self._replay())
             for name in self._gateways:
                 tasks.create_task(self._torment(name, random.Random(f"{plan.seed}/{name}")))
+            if plan.engine is Engine.COMETBFT:
+                tasks.create_task(self._drop_validators(random.Random(f"{plan.seed}/validators")))
         randomness = random.Random(f"{plan.seed}/blows")
         for _ in range(self._blows):
             await self._strike_all(randomness)
         outcome.idle_kills = self._scene.idle_faults
         outcome.settled = await self._scene.check_all()
         assert outcome.kills == plan.kills > 0, f"{outcome.kills} kills, not {plan.kills}"
-        assert sum(self._network.kills.values()) >= outcome.kills
+        for name in self._gateways:
+            assert self._network.kills[name] >= plan.kills // len(self._gateways), f"{name} was killed less often"
+        if plan.engine is Engine.COMETBFT:
+            assert outcome.validator_kills > 0
+            assert outcome.validator_down_seconds >= VALIDATOR_DOWN_SHARE_LEAST * outcome.validator_seconds, str(
+                outcome
+            )
         assert outcome.settled.sent >= plan.packets > 0
         return outcome
 
@@ -152,6 +176,7 @@ class GatewayKills:
             if missing > 0:
                 await traffic.send(min(missing, BURST))
             await asyncio.sleep(_POLL_SECONDS)
+        self._busy = False
 
     async def _replay(self) -> None:
         """Hand in again what is in blocks already. Only that: a range that was lost must not be brought by us."""
@@ -171,16 +196,33 @@ class GatewayKills:
             else:
                 await self._network.serves(name)
                 await asyncio.sleep(randomness.uniform(0, LIFE_SECONDS))
-            if self._begun >= self._single_kills:
+            if self._begun[name] >= self._single_kills // len(self._gateways):
                 return
-            self._begun += 1
+            self._begun[name] += 1
             if not await self._scene.kill([name]):
-                self._begun -= 1
+                self._begun[name] -= 1
             self.outcome.in_mempool += await self._leaves_transaction(name)
             self._harm_database(name, randomness)
             await asyncio.sleep(randomness.uniform(0, PAUSE_SECONDS))
             self._network.start(name)
             early = randomness.random() < EARLY_CHANCE
+
+    async def _drop_validators(self, randomness: random.Random) -> None:
+        """Keep one validator, each time another, from the relay chain's work for a third of the time."""
+        outcome, began = self.outcome, time.monotonic()
+        names = self._network.names("relay")
+        while self._busy:
+            await self._scene.work()
+            name = randomness.choice(names)
+            down_seconds = randomness.uniform(*VALIDATOR_DOWN_SECONDS)
+            self._network.kill(name)
+            killed = time.monotonic()
+            await asyncio.sleep(down_seconds)
+            self._network.start(name)
+            outcome.validator_kills += 1
+            outcome.validator_down_seconds += time.monotonic() - killed
+            outcome.validator_seconds = time.monotonic() - began
+            await asyncio.sleep(down_seconds * UP_FACTOR)
 
     async def _strike_all(self, randomness: random.Random) -> None:
         """Kill all gateways at one moment, shortly after the users have fallen silent; they find what they left."""
@@ -230,5 +272,6 @@ async def gateway_kills(directory: Path, plan: Plan, kind: ParachainKind) -> Out
     Raises:
         AssertionError: a promise is broken, or nothing was tested.
     """
-    async with campaign_network(directory / "network", kind) as network, scene(network, plan.seed) as begun:
+    started = campaign_network(directory / "network", kind, engine=plan.engine)
+    async with started as network, scene(network, plan.seed) as begun:
         return await GatewayKills(begun, directory / "backups", plan, kind).run()

@@ -1,10 +1,12 @@
 """Which packets are under way, told by the storage of the hubs alone."""
 
 import asyncio
+import contextlib
 from collections.abc import Iterable
 
 from piebridge.cli.facts import SentPacket
 from piebridge.cli.view import ChainView, NetworkView
+from piebridge.crypto.errors import TransientChainError
 from piebridge.protocol_stack.commitment import (
     bitmap_bit,
     origin_status_slot,
@@ -14,6 +16,8 @@ from piebridge.protocol_stack.commitment import (
     status_bits,
 )
 
+_PATIENCE = 3
+"""How often a chain may fail to answer before that is the outcome of a look."""
 _COMMITTED = 0b10
 _SETTLED = 1
 
@@ -60,9 +64,15 @@ class PendingPackets:
 
     async def _read(self, chain: ChainView, slots: set[bytes]) -> dict[_Read, int]:
         ordered = sorted(slots)
-        answers = await chain.client.batch(
-            [("eth_getStorageAt", [chain.entry.hub, "0x" + slot.hex(), "latest"]) for slot in ordered]
-        )
+        calls: list[tuple[str, list[object]]] = [
+            ("eth_getStorageAt", [chain.entry.hub, "0x" + slot.hex(), "latest"]) for slot in ordered
+        ]
+        for _ in range(_PATIENCE):
+            with contextlib.suppress(TransientChainError):  # a chain under load is slow, which is not what is tested
+                answers = await chain.client.batch(calls)
+                break
+        else:
+            answers = await chain.client.batch(calls)
         registration = chain.entry.registration
         return {(registration, slot): int(str(value), 16) for slot, value in zip(ordered, answers, strict=True)}
 

@@ -177,9 +177,11 @@ async def start_network(
 
 
 @contextlib.asynccontextmanager
-async def campaign_network(directory: Path, kind: ParachainKind) -> AsyncIterator[CampaignNetwork]:
+async def campaign_network(
+    directory: Path, kind: ParachainKind, *, engine: Engine = Engine.EMBEDDED
+) -> AsyncIterator[CampaignNetwork]:
     """Start a network for one test, and end it however the test ends."""
-    network = await start_network(directory, kind)
+    network = await start_network(directory, kind, engine=engine)
     try:
         yield network
     finally:

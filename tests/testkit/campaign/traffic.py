@@ -109,7 +109,8 @@ class Traffic:
             call = sending.notarise_call(self._view, chain, destination, key, value, expiry)
         elif kind == "message":
             payload = self._random.randbytes(self._random.randrange(1, 200))
-            call = sending.message_call(chain, other.entry.evm_chain_id, self._boards[destination], payload)
+            message = sending.Message(other.entry.evm_chain_id, self._boards[destination], payload)
+            call = sending.message_call(self._view, chain, message)
         else:
             refused = kind == "refused transfer"
             recipient = other.application("token") if refused else self._random.choice(self._recipients)

@@ -24,7 +24,7 @@ from piebridge.protocol_stack.governor_relay_bodies import (
 from piebridge.protocol_stack.notary_statement import NotarySet
 from piebridge.protocol_stack.relay_genesis import RelayGenesis
 from piebridge.protocol_stack.verification.base import Method
-from testkit.simulation import clock
+from testkit.simulation import clock, signatures
 from testkit.simulation import notaries as notary_processes
 from testkit.simulation.adversary import Adversary
 from testkit.simulation.applications import LEDGER, LEDGER_CHANNEL, RECORD_NOTARY, TOKEN, Ledger, RecordNotary, Token
@@ -32,7 +32,7 @@ from testkit.simulation.endpoints import Node, SimulatedParachainEndpoint, Simul
 from testkit.simulation.faults import Faults
 from testkit.simulation.gateways import GatewayProcess
 from testkit.simulation.hub import Hub
-from testkit.simulation.judge import Finding, broken, expired_too_early, look, unfinished
+from testkit.simulation.judge import Finding, broken, expired_too_early, look
 from testkit.simulation.keys import DOMAIN, GOVERNOR_SECRET, address, private_key
 from testkit.simulation.network import Network
 from testkit.simulation.parachain import START_SECONDS, Execution, SimulatedChain
@@ -279,7 +279,7 @@ class Domain:
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
             verdict, ledgers = look(self.sites, self.relay_ids, self.supply)
-            open_ = unfinished(verdict, ledgers, forgets=self.plan.retention_seconds < DELTA_SECONDS)
+            open_ = verdict.pending
             if not open_ or verdict.violations or self.loop.now >= ends:
                 break
         findings = [*broken(self.sites, verdict, ledgers), *expired_too_early(self.sites, ledgers)]
@@ -344,7 +344,8 @@ def simulate(seed: int, plan: Plan | None = None) -> Outcome:
             return await domain[0].run()
 
         try:
-            findings = clock.run(main(), loop)
+            with signatures.remembered():
+                findings = clock.run(main(), loop)
         except Exception as error:  # whatever part of the product fails in a way it does not know: that is a finding
             findings = (Finding("crash", type(error).__name__, _told(error)),)
         counts = {name: count for name, count in sorted(domain[0].counts.items()) if count}

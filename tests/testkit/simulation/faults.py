@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from piebridge.crypto.errors import ChainError
 from piebridge.protocol_stack.governor_relay_bodies import ValidatorSet
 from testkit.simulation.hub import Hub
-from testkit.simulation.parachain import Execution
+from testkit.simulation.parachain import Execution, SimulatedChain
 from testkit.simulation.plan import FAULT_SECONDS_NEVER
 
 if TYPE_CHECKING:
@@ -226,18 +226,29 @@ class Faults:
     # --- parachains ---
 
     async def _reorganise(self, dice: random.Random) -> None:
-        """Replace blocks that are not final yet."""
+        """Replace blocks that are not final yet; half of the time those that a gateway has just seen do its work."""
         domain = self._domain
         position = dice.randrange(len(domain.registrations))
         chain = domain.sites[domain.registrations[position]].chain
-        depth = min(dice.randint(1, domain.plan.depth[position]), len(chain.made) - 1)
+        strikes = dice.random() < 0.5 and await self._gateway_was_seen(chain)
+        deepest = domain.plan.depth[position]
+        depth = min(deepest if strikes else dice.randint(1, deepest), len(chain.made) - 1)
         if depth < 1:
             return
         times = [made.block.timestamp for made in chain.made[-depth:]]
-        kept = dice.choice((0.0, 0.5, 1.0))
+        kept = 0.0 if strikes else dice.choice((0.0, 0.5, 1.0))
         chain.reorganise(depth, times, lambda: dice.random() < kept)
         domain.counts["reorganisations"] += 1
         domain.watches[chain.name].wake()
+
+    async def _gateway_was_seen(self, chain: SimulatedChain) -> bool:
+        """Wait for a block with a gateway's transaction, and until gateways know of it; tell whether there was one."""
+        for _ in range(40):
+            await asyncio.sleep(0.5)
+            if chain.made[-1].pooled:
+                await asyncio.sleep(1.0)
+                return True
+        return False
 
     async def _break_node(self, dice: random.Random) -> None:
         domain = self._domain

@@ -122,6 +122,7 @@ class GatewayProcess:
             relays=tuple(RelayConfig(item.relay, item.genesis.chain_id, ("",)) for item in relays),
             takeover_blocks=2,
             reconcile_seconds=10.0,
+            look_again_seconds=12.0,
             poll_seconds=4.0,
             timeout_seconds=2.0,
             forwarder=FORWARDER,

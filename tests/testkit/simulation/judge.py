@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from piebridge.cli.oracle import decoding, slots
 from piebridge.cli.oracle.invariants import Applications, Verdict, check
-from piebridge.cli.oracle.ledger import ABORTED, COMMITTED, ChainLedger
+from piebridge.cli.oracle.ledger import ChainLedger
 from piebridge.cli.oracle.reader import ChainReader, Log
 from piebridge.cli.oracle.reading import ChainAddresses, Cuts, read_through
 from testkit.simulation.applications import LEDGER, POSTED, RECORD_NOTARY, TOKEN
@@ -154,27 +154,6 @@ def _check_posts(site: Site, ledger: ChainLedger, ledgers: Sequence[ChainLedger]
                     Finding("I7", ledger.name, f"entry {packet.sequence} was made before the one before it ended")
                 )
     return found
-
-
-def unfinished(verdict: Verdict, ledgers: Sequence[ChainLedger], *, forgets: bool) -> list[bytes]:
-    """Return the ids of the packets that have not ended though they should have.
-
-    Not among them: a transaction that its relay chain has aborted by itself, once it is undone, for no receipt is made
-    of a packet that never reached its destination. And, where relay chains forget quickly (``forgets``), free packets:
-    one that nobody acknowledged in time is dropped and carried again only by a gateway that begins anew.
-    """
-    packets = {packet.id: (packet, ledger) for ledger in ledgers for packet in ledger.sent}
-    receipts = {item.packet_id for ledger in ledgers for item in ledger.receipts}
-    left = []
-    for packet_id in verdict.pending:
-        packet, source = packets[packet_id]
-        undone = packet.bound and source.own_status(packet) == ABORTED and source.settlement(packet) == 1
-        if (undone and packet_id not in receipts) or (forgets and not packet.bound):
-            continue
-        if forgets and source.own_status(packet) == COMMITTED:
-            continue  # what is missing is its receipt, which is free to be forgotten too
-        left.append(packet_id)
-    return left
 
 
 def expired_too_early(sites: dict[int, Site], ledgers: Sequence[ChainLedger]) -> list[Finding]:

@@ -1,10 +1,16 @@
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
-from piebridge.cli import main, network_file
+from piebridge.cli import entry, main, network_file, processes
+from piebridge.cli.local_network.describe import describe
+from piebridge.cli.local_network.keys import NetworkKeys
+from piebridge.cli.local_network.plan import Wishes, make_plan
 from piebridge.cli.packet import Sender
 from piebridge.cli.view import artifact
 from piebridge.crypto.errors import ConfigurationError
@@ -143,7 +149,7 @@ def test_ctrl_c_has_its_own_exit_code(capsys: pytest.CaptureFixture[str]) -> Non
     def interrupted() -> None:
         raise KeyboardInterrupt
 
-    assert main.run(interrupted) == main.EXIT_INTERRUPTED
+    assert main.run(interrupted) == entry.EXIT_INTERRUPTED
 
 
 def test_a_bug_is_not_swallowed() -> None:
@@ -166,3 +172,73 @@ def test_applications_have_one_name_in_files_commands_and_packets() -> None:
     assert chain["applications"]["items"]["properties"]["name"]["enum"] == names
     assert {sender.value for sender in Sender} <= set(names)
     assert len({artifact(name).name for name in names}) == len(names)
+
+
+@pytest.mark.parametrize("where", ["build", "run"])
+def test_ctrl_c_before_the_command_has_begun_is_no_traceback(
+    where: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*arguments: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(main, where, interrupted)
+    with pytest.raises(SystemExit) as left:
+        entry.main()
+    assert left.value.code == entry.EXIT_INTERRUPTED
+    assert capsys.readouterr().err == "interrupted\n"
+
+
+def test_ctrl_c_that_typer_has_caught_is_told_as_well(capsys: pytest.CaptureFixture[str]) -> None:
+    def leave() -> None:
+        raise SystemExit(entry.EXIT_INTERRUPTED)
+
+    with pytest.raises(SystemExit):
+        main.run(leave)
+    assert capsys.readouterr().err == "interrupted\n"
+
+
+def test_the_version_needs_no_group() -> None:
+    code = (
+        "import sys; sys.argv = ['piebridge', '--version']\n"
+        "from piebridge.cli import entry\n"
+        "try:\n    entry.main()\n"
+        "finally:\n    assert 'piebridge.cli.view' not in sys.modules and 'aiohttp' not in sys.modules\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=processes.own_environment(), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("piebridge")
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        ("token send --from chain-1 --to chain-2 --amount 1 --timeout 5", "give --wait as well"),
+        ("packet send --from chain-1 --to chain-2 --timeout 5", "give --wait as well"),
+        ("network register 2 chain-1=0x5FbDB2315678afecb367f032d93F642f64180aa3", "2 is the token"),
+    ],
+)
+def test_wishes_that_would_do_nothing_or_harm_are_refused_before_any_chain_is_asked(
+    words: str, what: str, tmp_path: Path
+) -> None:
+    plan = make_plan(Wishes())
+    keys = NetworkKeys({key.name: number.to_bytes(32, "big") for number, key in enumerate(plan.keys, start=1)})
+    network_file.save(describe(plan, keys, {1: (1, bytes(32))}, [], created_at=1_700_000_000), tmp_path)
+    result = runner.invoke(main.build(words.split()[0]), [*words.split(), "--dir", str(tmp_path)])
+    assert isinstance(result.exception, ConfigurationError)
+    assert what in str(result.exception)
+
+
+def test_a_life_beyond_what_a_packet_can_name_is_refused_as_an_option() -> None:
+    words = "token send --from chain-1 --to chain-2 --amount 1 --expires-in 99999999999999"
+    assert runner.invoke(main.build("token"), words.split()).exit_code == 2
+
+
+def test_an_unknown_name_is_a_kind_of_its_own_for_machines(tmp_path: Path) -> None:
+    plan = make_plan(Wishes())
+    keys = NetworkKeys({key.name: number.to_bytes(32, "big") for number, key in enumerate(plan.keys, start=1)})
+    network = describe(plan, keys, {1: (1, bytes(32))}, [], created_at=1_700_000_000)
+    for ask in (network.chain, network.account, network.chains[0].application):
+        with pytest.raises(network_file.UnknownNameError):
+            ask("nobody")

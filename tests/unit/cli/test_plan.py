@@ -155,3 +155,9 @@ def test_a_network_may_use_a_redis_that_runs() -> None:
 def test_workers_without_a_broker_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="--broker"):
         make_plan(Wishes(workers=2))
+
+
+@pytest.mark.parametrize("broker", ["foo", "http://127.0.0.1:6379", "127.0.0.1:6379"])
+def test_a_broker_that_is_none_is_refused_before_anything_starts(broker: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"--broker .* is no address of a Redis"):
+        make_plan(Wishes(broker=broker))

@@ -137,3 +137,25 @@ def test_a_payload_that_is_no_text_is_not_printed_as_text() -> None:
 def test_long_fields_are_cut_with_their_length_told() -> None:
     assert rendering.shorten(bytes(32)) == "00" * 32
     assert rendering.shorten(bytes(33)).endswith("… (33 bytes)")
+
+
+def test_a_message_that_is_too_long_is_told_with_what_fits() -> None:
+    sending.require_message_fits(8_000, 60, 8_192)
+    sending.require_message_fits(8_128, 60, 8_192)
+    with pytest.raises(ConfigurationError, match=r"--payload has 8129 bytes; .* can have 8128 "):
+        sending.require_message_fits(8_129, 60, 8_192)
+
+
+def test_a_handler_is_promised_gas_for_what_it_may_store() -> None:
+    per_slot = 22_100
+    for size in (0, 32, 5_000, 8_128):
+        assert sending.Message(1, bytes(20), bytes(size)).handler_gas >= 100_000 + per_slot * (size // 32)
+    assert sending.Message(1, bytes(20), bytes(5_000), gas=70_000).handler_gas == 70_000
+    assert sending.message_gas(5) < 210_000
+
+
+def test_a_long_text_is_shortened_with_its_length() -> None:
+    assert rendering._text(b"hello") == "'hello'"
+    shown = rendering._text(b"x" * 5_000)
+    assert shown.endswith("… (5000 bytes)")
+    assert len(shown) < 100

@@ -126,6 +126,15 @@ def test_gas_is_learned_with_a_margin_and_forgotten_after_a_limit_that_was_too_l
     assert learned.limit(1_000, 100) == 1_000
 
 
+def test_a_few_cheap_transactions_do_not_make_a_dear_one_fail() -> None:
+    learned = LearnedGas(margin=1.5)
+    for _ in range(100):
+        learned.learn(1_000, 270)
+    for _ in range(10):
+        learned.learn(1_000, 50)
+    assert learned.limit(1_000, 0) >= 270
+
+
 def test_an_item_says_size_gas_and_expiry() -> None:
     item = item_of_relay_entry(4, PacketEntry(9, packet(1, relay=RELAY, gas=70_000)), GasModel())
     assert item is not None

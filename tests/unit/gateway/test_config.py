@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from piebridge.crypto.errors import ConfigurationError
+from piebridge.crypto.signature import address_of_private_key
 from piebridge.gateway.config import GatewayConfig, gateway_config_from_network, notary_config_from_network
 
 KEY = bytes(31) + b"\x01"
@@ -100,3 +101,12 @@ def test_one_chain_twice_is_refused(tmp_path: Path) -> None:
         GatewayConfig("x", 7, KEY, tmp_path, (config.chains[0], config.chains[0]), config.relays)
     with pytest.raises(ConfigurationError, match="32 bytes"):
         GatewayConfig("x", 7, b"short", tmp_path, config.chains, config.relays)
+
+
+def test_the_key_of_another_gateway_is_refused(tmp_path: Path) -> None:
+    document = network()
+    own = "0x" + address_of_private_key(KEY).hex()
+    document["gateways"][1]["address"] = own
+    assert gateway_config_from_network(write(tmp_path, document), "b", KEY).private_key == KEY
+    with pytest.raises(ConfigurationError, match=r"b has the address 0x.*, and the key that was given belongs to 0x"):
+        gateway_config_from_network(write(tmp_path, document), "b", b"\x09" * 32)

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 
 from piebridge.chains.endpoint import RelayTransactionResult
+from piebridge.chains.errors import TransactionRefusedError
 from piebridge.crypto.errors import TransientChainError, VerificationError
 from piebridge.crypto.hash import keccak256
 from piebridge.crypto.quorum import Quorum, SignerSet, verify_quorum
@@ -32,6 +33,7 @@ class Relay:
 
     def __init__(self, behaviours: Sequence[str]) -> None:
         self.behaviours = behaviours
+        self.asked = [0] * len(behaviours)
 
     async def query(self, path: str, data: bytes) -> bytes:
         assert path == "/set"
@@ -39,6 +41,11 @@ class Relay:
 
     async def endorse(self, validator: int, destination: int, number: int) -> EndorsementAnswer:
         behaviour = self.behaviours[validator]
+        self.asked[validator] += 1
+        if behaviour == "behind" and self.asked[validator] < 3:
+            raise TransactionRefusedError("not committed", 8, "not committed")
+        if behaviour == "refuses":
+            raise TransactionRefusedError("frozen", 8, "frozen")
         if behaviour == "down":
             raise TransientChainError("connection refused")
         if behaviour == "hangs":
@@ -106,3 +113,18 @@ async def test_two_values_for_one_entry_are_an_alarm() -> None:
         await collect_endorsement(
             Relay(["honest", "equivocates", "equivocates", "down"]), DOMAIN, RELAY, DESTINATION, NUMBER
         )
+
+
+async def test_validators_that_have_not_committed_yet_are_asked_again() -> None:
+    relay = Relay(["honest", "behind", "behind", "down"])
+    collected = await collect_endorsement(relay, DOMAIN, RELAY, DESTINATION, NUMBER)
+    assert collected.value == VALUE
+    assert relay.asked == [1, 3, 3, 1], "one that is down is not waited for"
+
+
+async def test_validators_that_go_on_refusing_are_asked_a_few_times_and_named() -> None:
+    relay = Relay(["honest", "honest", "refuses", "down"])
+    with pytest.raises(EndorsementsMissingError) as error:
+        await collect_endorsement(relay, DOMAIN, RELAY, DESTINATION, NUMBER)
+    assert any("frozen" in reason for reason in error.value.missing)
+    assert relay.asked[2] == 6

@@ -1,5 +1,6 @@
 """Each state of a path against each event, one rule a test; losses and reordering are in tests/property."""
 
+from dataclasses import replace
 from itertools import count
 
 import pytest
@@ -364,15 +365,58 @@ def test_an_answer_of_the_wrong_kind_is_not_taken_for_another() -> None:
     assert isinstance(only(forwarder.effects(62)), Check)
 
 
-def test_an_item_left_to_others_is_checked_again_before_it_is_taken_over() -> None:
+def test_an_item_left_to_others_is_asked_about_when_its_turn_comes_and_not_before() -> None:
     forwarder = PacketForwarder(SETTINGS)
     forwarder.receive(ItemsObserved(HUB_PATH, items(1, after=10)), 0)
-    answer_check(forwarder, 0)
 
     assert forwarder.effects(9.9) == []
-    again = answer_check(forwarder, 11)
-    assert again.numbers == (1,)
+    assert forwarder.next_timeout() == 10
+    status = forwarder.status(9.9)[0]
+    assert (status.waiting, status.unchecked) == (1, 0)
+    check = answer_check(forwarder, 10)
+    assert check.numbers == (1,)
     assert isinstance(only(forwarder.effects(11)), Authenticate)
+
+
+def test_an_item_left_to_others_for_longer_is_not_asked_about_before() -> None:
+    forwarder = PacketForwarder(SETTINGS)
+    forwarder.receive(ItemsObserved(HUB_PATH, items(1, after=10)), 0)
+    forwarder.receive(Defer(HUB_PATH, 15, 60), 5)
+
+    forwarder.handle_timeout(12)
+    assert forwarder.effects(12) == []
+    assert forwarder.next_timeout() == 15
+    answer_check(forwarder, 15)
+    assert isinstance(only(forwarder.effects(16)), Authenticate)
+
+
+def test_looking_at_everything_again_leaves_to_others_what_was_left_to_them() -> None:
+    forwarder = PacketForwarder(SETTINGS)
+    observe(forwarder, HUB_PATH, 1)
+    answer_check(forwarder, 0, Delivery.WAITING)
+    forwarder.receive(ItemsObserved(HUB_PATH, items(2, after=100)), 0)
+
+    forwarder.handle_timeout(20)
+    assert answer_check(forwarder, 20, Delivery.DONE).numbers == (1,)
+    assert forwarder.next_timeout() == 100
+
+
+def test_an_item_that_was_deferred_after_its_check_is_checked_again_before_it_is_taken_over() -> None:
+    forwarder = PacketForwarder(SETTINGS)
+    observe(forwarder, HUB_PATH, 1)
+    answer_check(forwarder, 0)
+    forwarder.receive(Defer(HUB_PATH, 10, 60), 0)
+
+    assert forwarder.effects(9.9) == []
+    assert answer_check(forwarder, 11).numbers == (1,)
+    assert isinstance(only(forwarder.effects(11)), Authenticate)
+
+
+def test_a_check_asks_about_the_youngest_beside_the_oldest() -> None:
+    forwarder = PacketForwarder(replace(SETTINGS, check_items_max=8))
+    observe(forwarder, HUB_PATH, *range(1, 101))
+
+    assert answer_check(forwarder, 0, Delivery.WAITING).numbers == (1, 2, 3, 4, 5, 6, 99, 100)
 
 
 def test_what_waits_is_checked_again_at_intervals_and_when_something_happened() -> None:
@@ -396,11 +440,10 @@ def test_what_a_hub_has_is_acknowledged_to_the_relay_chain() -> None:
     observe(forwarder, RELAY_PATH, 1, 2)
     answer_check(forwarder, 0, Delivery.DONE)
 
-    check = answer_check(forwarder, 0)
+    assert forwarder.effects(2.9) == [], "a receipt may acknowledge it"
+    check = answer_check(forwarder, 3)
     assert check.path == ACKNOWLEDGE_PATH
     assert forwarder.effects(5) == []
-    again = answer_check(forwarder, 8)
-    assert again.path == ACKNOWLEDGE_PATH, "a receipt may have acknowledged it meanwhile"
     submit = only(forwarder.effects(8))
 
     assert isinstance(submit, Submit)
@@ -512,6 +555,15 @@ def test_a_batch_that_has_ended_makes_room_for_the_next() -> None:
     assert [effect.at_least for effect in effects if isinstance(effect, Authenticate)] == [8]
 
 
+def test_batches_that_fail_together_make_one_pause() -> None:
+    forwarder = PacketForwarder(SEVERAL)
+    for effect in begin_three(forwarder):
+        forwarder.receive(Failed(effect.id, "no node answers", permanent=False), 1)
+    assert forwarder.effects(1.4) == []
+    assert forwarder.next_timeout() == 1.5
+    assert Check in {type(effect) for effect in forwarder.effects(1.5)}
+
+
 TWO_PLACES = ForwarderSettings(
     limits=tuple((flow, BatchLimits(8, 10_000, 1 << 62, 0.0, batches_max=2)) for flow in Flow)
 )
@@ -527,9 +579,8 @@ def test_the_youngest_do_not_wait_behind_a_backlog() -> None:
     forwarder.receive(ItemsObserved(RELAY_PATH, (Item(101, 100, 10, lane=b"b", sequence=7, in_order=True),)), 0)
     answer_check(forwarder, 0)
     express, first, second = forwarder.effects(0)
-    later = only(forwarder.effects(0))
-    assert isinstance(later, Authenticate)
-    assert later.at_least == 98, "a second one is filled while the first is under way"
+    later = [only(forwarder.effects(0)) for _ in range(2)]
+    assert [effect.at_least for effect in later if isinstance(effect, Authenticate)] == [98, 96], "more while it waits"
     assert forwarder.effects(0) == []
     assert isinstance(express, Authenticate)
     assert isinstance(first, Authenticate)
@@ -551,6 +602,90 @@ def test_lanes_take_turns_among_the_youngest() -> None:
     express = forwarder.effects(0)[0]
     forwarder.receive(Authenticated(express.id, 100, b""), 0)
     assert submitted_numbers(forwarder.effects(0)) == [[50, 100]]
+
+
+def test_a_backlog_that_comes_piece_by_piece_takes_no_place_of_live_traffic() -> None:
+    forwarder = PacketForwarder(TWO_PLACES)
+    forwarder.receive(ItemsObserved(RELAY_PATH, young(range(100, 102), b"a")), 0)
+    answer_check(forwarder, 0)
+    begun = [effect for effect in forwarder.effects(0) if isinstance(effect, Authenticate)]
+    forwarder.receive(ItemsObserved(RELAY_PATH, backlog_behind(101, range(1, 51), b"a")), 0.5)
+    answer_check(forwarder, 0.5)
+    begun += [effect for effect in forwarder.effects(0.5) if isinstance(effect, Authenticate)]
+    assert [effect.at_least for effect in begun] == [101, 109]
+    assert forwarder.effects(0.5) == [], "the old ones wait for a place"
+
+    forwarder.receive(ItemsObserved(RELAY_PATH, (Item(152, 100, 10, lane=b"a", sequence=102),)), 1)
+    answer_check(forwarder, 1)
+    express = only(forwarder.effects(1))
+    assert isinstance(express, Authenticate)
+    assert express.forms == ((152, FORM_FULL),), "live traffic waits for none of them"
+
+
+def test_of_what_a_reader_finds_after_a_pause_the_newest_block_alone_is_live() -> None:
+    forwarder = PacketForwarder(TWO_PLACES)
+    for number in range(1, 101):  # told one by one, but at one moment
+        item = Item(number, 100 + number // 10, 10, lane=b"a", sequence=number)
+        forwarder.receive(ItemsObserved(RELAY_PATH, (item,)), 0)
+    answer_check(forwarder, 0)
+    effects = forwarder.effects(0)
+    assert [effect.at_least for effect in effects if isinstance(effect, Authenticate)] == [100, 8, 16]
+    assert effects[0].forms == ((100, FORM_FULL),)  # type: ignore[union-attr]
+    assert forwarder.effects(0) == []
+
+
+YIELDING = ForwarderSettings(
+    limits=tuple((flow, BatchLimits(8, 10_000, 1 << 62, 0.0, batches_max=3, yields=True)) for flow in Flow)
+)
+
+
+def begun(forwarder: PacketForwarder, carried: set[int], now: float) -> list[Authenticate]:
+    """Answer all checks; return the batches that are begun."""
+    batches: list[Authenticate] = []
+    while effects := forwarder.effects(now):
+        for effect in effects:
+            if isinstance(effect, Check):
+                states = [(n, Delivery.DONE if n in carried else Delivery.PENDING) for n in effect.numbers]
+                forwarder.receive(Checked(effect.id, tuple(states)), now)
+            elif isinstance(effect, Authenticate):
+                batches.append(effect)
+    return batches
+
+
+def carry(forwarder: PacketForwarder, batch: Authenticate, carried: set[int], now: float) -> None:
+    forwarder.receive(Authenticated(batch.id, batch.at_least, b""), now)
+    (submit,) = forwarder.effects(now)
+    assert isinstance(submit, Submit)
+    carried.update(number for number, _ in submit.forms)
+    forwarder.receive(Submitted(submit.id), now)
+
+
+def test_a_backlog_gives_way_when_batches_take_longer_and_live_traffic_does_not() -> None:
+    forwarder, carried = PacketForwarder(YIELDING), set[int]()
+    piled_up = tuple(Item(number, number, 10, lane=b"a", sequence=number) for number in range(1, 101))
+    forwarder.receive(ItemsObserved(RELAY_PATH, piled_up), 0)
+    _, first = begun(forwarder, carried, 0)
+    assert first.at_least == 8, "one batch to begin with, beside the youngest"
+    carry(forwarder, first, carried, 0.5)
+    second, third = begun(forwarder, carried, 0.5)
+    carry(forwarder, second, carried, 2.5)
+    assert begun(forwarder, carried, 2.5) == [], "four times as long: the place is not given again"
+    carry(forwarder, third, carried, 3)
+    assert begun(forwarder, carried, 3) == [], "one alone is too slow as well: a pause"
+
+    forwarder.receive(ItemsObserved(RELAY_PATH, (Item(101, 101, 10, lane=b"a", sequence=101),)), 3.5)
+    (live,) = begun(forwarder, carried, 3.5)
+    assert (101, FORM_FULL) in live.forms
+    paused_until = forwarder.next_timeout()
+    assert paused_until is not None
+    assert 4 < paused_until < 6
+    assert len(begun(forwarder, carried, paused_until)) == 1
+
+
+def backlog_behind(number: int, sequences: range, lane: bytes) -> tuple[Item, ...]:
+    return tuple(
+        Item(number + place, 100, 10, lane=lane, sequence=sequence) for place, sequence in enumerate(sequences, 1)
+    )
 
 
 def test_without_a_backlog_everything_goes_in_order() -> None:

@@ -2,16 +2,20 @@
 
 import pytest
 
+from piebridge.abci.messages import QueryRequest
 from piebridge.protocol_stack import commitment
 from piebridge.protocol_stack.commitment import SlotBase
 from piebridge.protocol_stack.header import VerificationHeader
 from piebridge.protocol_stack.packet import Packet
 from piebridge.protocol_stack.receipts import Receipt, ReceiptBatch, ReceiptCode
 from piebridge.protocol_stack.relay_messages import SlotName
+from piebridge.protocol_stack.relay_queries import FORGOTTEN_CODE, UNKNOWN_CODE, OutboxEntriesQuery
 from piebridge.protocol_stack.transaction.atp import RecordState
+from piebridge.protocol_stack.transaction.status import Status
 from piebridge.protocol_stack.transport.outbox import ReceiptsEntry
 from piebridge.protocol_stack.verification.base import Method
 from piebridge.relay.app import retention, transactions
+from testkit.hub_model import HubModel
 from testkit.relay_world import RelayWorld, two_chains
 
 RETENTION = 1_000
@@ -24,6 +28,11 @@ def world() -> RelayWorld:
 
 def exists(world: RelayWorld, packet: Packet) -> bool:
     return world.view.packet(packet.packet_id) is not None
+
+
+def code_of_entries(world: RelayWorld, destination: int, first: int) -> int:
+    data = OutboxEntriesQuery(destination, first, 1).encode()
+    return world.application.query(QueryRequest(OutboxEntriesQuery.PATH, data)).code
 
 
 def test_unacknowledged_free_packet_is_dropped_and_can_be_carried_again(world: RelayWorld) -> None:
@@ -71,6 +80,61 @@ def test_acknowledged_packet_is_forgotten_but_never_carried_again(world: RelayWo
     assert world.view.is_recorded(packet.lane, packet.sequence)
     world.carry_from(source)
     assert not exists(world, packet)
+
+
+def acknowledge(world: RelayWorld, destination: HubModel, name: SlotName) -> None:
+    destination.chain.close_block()
+    world.catch_up(destination)
+    world.follow(destination)
+    world.must(destination.slots_message([name]))
+
+
+def test_acknowledged_packet_without_its_receipt_can_be_carried_again_with_it(world: RelayWorld) -> None:
+    source, destination = world.hubs[10], world.hubs[20]
+    packet = source.send_free(20)
+    world.carry_from(source)
+    world.carry_to(destination)
+    acknowledge(world, destination, SlotName(SlotBase.SEEN, commitment.seen_key(1, 10, 0, 1)))
+    world.run(seconds=RETENTION)
+    assert not exists(world, packet)
+    assert not world.view.is_recorded(packet.lane, packet.sequence)
+    world.carry_from(source)
+    world.carry_from(destination)
+    assert world.view.is_receipt_opened(packet.lane, packet.sequence)
+
+
+def test_receipt_of_an_ordered_packet_comes_although_its_lane_is_past_it(world: RelayWorld) -> None:
+    source, destination = world.hubs[10], world.hubs[20]
+    packet = source.send_free(20, ordered=True, channel=5)
+    world.carry_from(source)
+    world.carry_to(destination)
+    name = SlotName(SlotBase.RECEIVE_LANE, commitment.lane_key(1, 10, 0, 5))
+    destination.chain.write(name.slot, 1)
+    acknowledge(world, destination, name)
+    world.run(seconds=RETENTION)
+    assert not world.view.is_recorded(packet.lane, packet.sequence)
+    before = world.view.outbox_head(20)
+    world.carry_from(source)
+    assert world.view.outbox_head(20) == before, "nobody would acknowledge it"
+    world.carry_from(destination)
+    assert world.view.is_receipt_opened(packet.lane, packet.sequence)
+
+
+def test_request_is_kept_until_the_receipt_that_it_wants_is_there(world: RelayWorld) -> None:
+    source, destination = world.hubs[10], world.hubs[20]
+    packet = source.request(20, receipt_wanted=True)
+    world.carry_from(source, 1)
+    world.carry_to(destination)
+    name = SlotName(SlotBase.STATUS, commitment.status_key(1, 10, 1, 0, 1))
+    destination.chain.write(name.slot, Status.COMMITTED << 2)
+    acknowledge(world, destination, name)
+    for _ in range(3):
+        world.run(seconds=RETENTION)
+    record = world.view.packet(packet.packet_id)
+    assert record is not None
+    assert record.is_acknowledged
+    world.carry_from(destination, 1)
+    assert world.view.is_receipt_opened(packet.lane, packet.sequence)
 
 
 def test_unacknowledged_receipt_is_dropped_and_comes_again_with_its_packet(world: RelayWorld) -> None:
@@ -150,6 +214,9 @@ def test_old_entries_go_when_nothing_before_them_waits(world: RelayWorld) -> Non
     assert world.view.entry(20, head.number) is not None, "the next entry builds on the head"
     for number in range(1, world.view.outbox_base(20)):
         assert world.view.entry(20, number) is None
+    for number in range(1, head.number + 1):  # not the head either: the value before it, where a range begins, is gone
+        assert code_of_entries(world, 20, number) == FORGOTTEN_CODE
+    assert code_of_entries(world, 20, head.number + 1) == UNKNOWN_CODE
     source.send_free(20)
     world.carry_from(source)
     last = world.view.outbox_head(20)

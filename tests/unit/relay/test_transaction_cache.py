@@ -13,7 +13,7 @@ from piebridge.protocol_stack.header import VerificationHeader
 from piebridge.protocol_stack.relay_messages import CarriedGovernorMessage, RelayTransaction, UpdateClient
 from piebridge.protocol_stack.verification.base import Method
 from piebridge.relay.app import admission, transaction_cache
-from piebridge.relay.app.admission import Code, ProposalRule
+from piebridge.relay.app.admission import Code
 from piebridge.relay.app.transaction_cache import KnownTransaction, TransactionCache
 from testkit.relay_world import GATEWAY, STRANGER, RelayWorld, two_chains
 from testkit.source_chain import private_key
@@ -237,5 +237,5 @@ def test_proposal_with_what_nobody_pays_for_is_refused_and_never_made(what: str)
 def test_proposal_may_hold_what_fails_and_is_paid_for() -> None:
     world = started()
     txs = (broken(world), valid(world), world.sign(CarriedGovernorMessage(world.governor_message(Pause()))))
-    rule = ProposalRule(world.view, TransactionCache(), world.height + 1)
+    rule = world.application._proposal_rule(world.height + 1)
     assert [rule.accepts(tx) for tx in txs] == [True, True, True]

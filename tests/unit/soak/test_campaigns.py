@@ -32,7 +32,7 @@ def test_names_are_unique() -> None:
 
 
 def measured(options: Options) -> Measured:
-    plot = Plot("speed", "s", "packets", (Series("all", ((0.0, 0.0), (1.0, options.rate))),))
+    plot = Plot("speed", "s", "packets", (Series("all", ((0.0, 0.0), (1.0, options.rates[0]))),))
     return Measured({"speed": Figure.of([2.5, 4.0, 3.0], "us")}, plot, ["said"])
 
 

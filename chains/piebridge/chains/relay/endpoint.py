@@ -1,13 +1,15 @@
 """Endpoint of a relay chain, over the CometBFT RPC of its validators' nodes.
 
 Any node can answer queries and take transactions; the first that answers is used, and a node that fails is tried last
-from then on. Endorsements are asked of each validator's own node, for only it has the key.
+from then on. How far the chain has come is asked of all of them, so that one that lies holds nobody up: the time for
+which a transaction is valid follows from it. Endorsements are asked of each validator's own node: only it has the key.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import TypeVar
 
-from piebridge.chains.cometbft_rpc import CometBftRpc, ProvenValue
+from piebridge.chains.cometbft_rpc import CometBftRpc, NodeStatus, ProvenValue
 from piebridge.chains.endpoint import RelayTransactionResult
 from piebridge.chains.jsonrpc import DEFAULT_TIMEOUT_SECONDS
 from piebridge.cometbft.validator_set import ValidatorSet
@@ -76,12 +78,12 @@ class CometBftRelayEndpoint:
     # Blocks
 
     async def latest_height(self) -> int:
-        """Return the newest committed height."""
-        return (await self._any(lambda node: node.status())).height
+        """Return a committed height that is neither above all honest nodes' newest ones nor below all of them."""
+        return _vouched([status.height for status in await self._most_statuses()], self._faulty_max)
 
     async def latest_time(self) -> int:
-        """Return the time of the newest block, seconds since the Unix epoch."""
-        return (await self._any(lambda node: node.status())).time_ns // 1_000_000_000
+        """Return the time of the newest block, seconds since the Unix epoch; as honest as :meth:`latest_height`."""
+        return _vouched([status.time_ns for status in await self._most_statuses()], self._faulty_max) // 1_000_000_000
 
     def wakes(self) -> AsyncIterator[None]:
         """Yield at each new block of one validator's node, of the next one when its connection ends."""
@@ -131,6 +133,36 @@ class CometBftRelayEndpoint:
         except DecodingError as error:
             raise TransientChainError(f"{node.url}: malformed endorsement: {error}") from error
 
+    @property
+    def _faulty_max(self) -> int:
+        """How many nodes may lie or be down: as many as the chain itself stands."""
+        return (len(self._validators) - 1) // 3
+
+    async def _most_statuses(self) -> list[NodeStatus]:
+        """Return what all nodes but those that may be faulty say; fewer if no more answer, but at least one."""
+        wanted = len(self._validators) - self._faulty_max
+        asked = [asyncio.create_task(node.status()) for node in self._validators]
+        told: list[NodeStatus] = []
+        last: TransientChainError | None = None
+        try:
+            for answer in asyncio.as_completed(asked):
+                try:
+                    status = await answer
+                except TransientChainError as error:
+                    last = error
+                    continue
+                if status.chain_id == self._chain_id:
+                    told.append(status)
+                    if len(told) == wanted:
+                        return told
+        finally:
+            for task in asked:
+                task.cancel()
+            await asyncio.gather(*asked, return_exceptions=True)
+        if not told:
+            raise TransientChainError(f"relay chain {self._name}: no node answers; the last said: {last}") from last
+        return told
+
     async def _any(self, ask: Callable[[CometBftRpc], Awaitable[_Answer]]) -> _Answer:
         last: TransientChainError | None = None
         for node in list(self._preferred):
@@ -143,3 +175,8 @@ class CometBftRelayEndpoint:
                 self._preferred.remove(node)
                 self._preferred.append(node)
         raise TransientChainError(f"relay chain {self._name}: no node answers; the last said: {last}") from last
+
+
+def _vouched(values: Sequence[int], faulty_max: int) -> int:
+    """Return the greatest value that at least one honest node reaches, if no more than so many of them lie."""
+    return sorted(values, reverse=True)[min(faulty_max, len(values) - 1)]

@@ -10,13 +10,14 @@ from pathlib import Path
 
 from piebridge.cli import network_file
 from piebridge.cli.local_network import journal
-from piebridge.cli.local_network.plan import HOST, Wishes, make_plan
+from piebridge.cli.local_network.plan import HOST, REDIS_NAME, Wishes, make_plan
 from piebridge.crypto.errors import ConfigurationError
 
 PORT_BASES = range(24_000, 32_000, 100)
 """Where free ports are looked for when the user does not care."""
 
-_CONTENTS = ("keys", "chains", "relays", "gateways", "notaries", "logs")
+_CONTENTS = ("keys", "chains", "relays", "gateways", "notaries", REDIS_NAME, "logs")
+_HALF_WRITTEN = ("network.tmp", "processes.tmp")
 
 
 def prepare(directory: Path, *, replace_old: bool) -> None:
@@ -54,7 +55,7 @@ def require_idle(directory: Path) -> None:
     Raises:
         ConfigurationError: one does.
     """
-    if journal.running_in(directory):
+    if journal.everything_running_in(directory):
         raise ConfigurationError(
             f"a network runs in {directory}: end it with `piebridge network down --dir {directory}`, or give another "
             "folder with --dir (and another --port-base)"
@@ -64,14 +65,14 @@ def require_idle(directory: Path) -> None:
 def is_network(directory: Path) -> bool:
     """Tell whether a folder holds a network, running or not, or what is left of a start that was interrupted."""
     names = {entry.name for entry in directory.iterdir()} if directory.is_dir() else set()
-    marks = {network_file.FILE_NAME, journal.FILE_NAME}
+    marks = {network_file.FILE_NAME, journal.FILE_NAME, *_HALF_WRITTEN}
     return bool(names & marks) or (bool(names) and names <= {*_CONTENTS, *marks})
 
 
 def is_unfinished(directory: Path) -> bool:
     """Tell whether a folder holds what is left of a start that did not come to its end, of which nothing runs."""
     finished = (directory / network_file.FILE_NAME).exists()
-    return is_network(directory) and not finished and not journal.running_in(directory)
+    return is_network(directory) and not finished and not journal.everything_running_in(directory)
 
 
 def hint_after_interruption(directory: Path) -> str:
@@ -87,7 +88,7 @@ def delete(directory: Path) -> None:
     """Delete a network that does not run, and nothing else that lies in its folder."""
     for name in _CONTENTS:
         shutil.rmtree(directory / name, ignore_errors=True)
-    for name in (network_file.FILE_NAME, journal.FILE_NAME):
+    for name in (network_file.FILE_NAME, journal.FILE_NAME, *_HALF_WRITTEN):
         (directory / name).unlink(missing_ok=True)
 
 

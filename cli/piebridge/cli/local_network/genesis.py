@@ -22,7 +22,7 @@ from piebridge.protocol_stack.notary_statement import NotarySet
 from piebridge.protocol_stack.relay_genesis import RelayGenesis
 from piebridge.protocol_stack.verification.base import Method
 
-HANDLER_GAS_MAX = 2_000_000
+HANDLER_GAS_MAX = 8_000_000
 """Largest gas limit of a handler on every parachain."""
 FUNDS_WEI = 10**24
 """Money for gas of every account on every parachain."""

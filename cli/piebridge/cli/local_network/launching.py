@@ -32,15 +32,9 @@ class Launcher:
 
     def launch(self, name: str, role: str, arguments: Sequence[str]) -> ProcessEntry:
         """Start a ``piebridge`` command as a process and remember it."""
-        process = processes.start(
-            name,
-            role,
-            [sys.executable, "-m", "piebridge.cli", *arguments],
-            self._directory,
-            processes.own_environment(),
+        return self.journal.start(
+            name, role, [sys.executable, "-m", "piebridge.cli", *arguments], processes.own_environment()
         )
-        self.journal.add(process)
-        return process
 
     def process(self, name: str) -> ProcessEntry:
         """Return what was started under a name."""

@@ -33,6 +33,7 @@ REDIS_NAME = "redis"
 PASSWORD_FILE = "keys/password"
 """Passphrase of all keys of the network, which have no value."""
 
+_BROKER_SCHEMES = ("redis://", "rediss://")
 _PARACHAINS_MAX = 32
 _RELAY_CHAINS_MAX = 8
 _VALIDATORS_MAX = 32
@@ -368,6 +369,11 @@ def make_plan(wishes: Wishes) -> NetworkPlan:
     _within("--anvil-depth", wishes.anvil_depth, 0, _ANVIL_DEPTH_MAX)
     _within("--parachain-validators", wishes.parachain_validators, 1, _VALIDATORS_MAX)
     _within("--workers", wishes.workers, 1, _WORKERS_MAX)
+    broker = wishes.broker
+    if broker is not None and broker != OWN_BROKER and not broker.startswith(_BROKER_SCHEMES):
+        raise ConfigurationError(
+            f"--broker {broker} is no address of a Redis: give redis://HOST:PORT, or redis to start one here"
+        )
     if wishes.workers > 1 and wishes.broker is None:
         raise ConfigurationError("--workers needs --broker: redis, or the address of a running one")
     on_cometbft = wishes.engine is Engine.COMETBFT

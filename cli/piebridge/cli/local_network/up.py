@@ -101,7 +101,8 @@ class _Start:
         network = network.with_processes(tuple(self.launcher.journal.entries))
         network_file.save(network, self._directory)
         notaries = f" and {len(plan.notaries)} notaries" if plan.notaries else ""
-        self._progress.done(f"{len(plan.gateways)} gateways{notaries} carry packets")
+        gateways = "1 gateway" if len(plan.gateways) == 1 else f"{len(plan.gateways)} gateways"
+        self._progress.done(f"{gateways}{notaries} carry packets")
         return network
 
     # Parachains
@@ -165,8 +166,7 @@ class _Start:
         program = anvil.find_anvil()
         genesis_file = anvil.write_anvil_genesis(chain, self._plan, self._keys, self._directory)
         command = anvil.anvil_command(program, chain, genesis_file)
-        process = processes.start(chain.name, "parachain", command, self._directory)
-        self.launcher.journal.add(process)
+        process = self.launcher.journal.start(chain.name, "parachain", command)
         proxy = self.launcher.launch(
             f"{chain.name}-proxy",
             "proxy",
@@ -257,8 +257,7 @@ class _Start:
         folder_of_redis = self._directory / REDIS_NAME
         folder_of_redis.mkdir(exist_ok=True)
         command = redis_server.redis_command(redis_server.find_redis_server(), self._plan.redis_port, folder_of_redis)
-        process = processes.start(REDIS_NAME, "broker", command, self._directory)
-        self.launcher.journal.add(process)
+        process = self.launcher.journal.start(REDIS_NAME, "broker", command)
         await self.launcher.ready(process, partial(_port_answers, self._plan.redis_port), redis_server.READY)
 
     def _identities(self, nodes: Iterable[tuple[KeyPlan | None, int | None]]) -> list[tuple[str, str, int]]:

@@ -324,7 +324,7 @@ class _Judge:
             self._break("I6", source, f"{name} has a receipt that it did not want")
         if taken and destination is not None and not receipts:
             self._break("I6", source, f"{name} has a receipt that its destination did not make")
-        if packet.receipt_wanted and not taken:
+        if packet.receipt_wanted and not taken and not self._has_no_receipt(packet, source, destination, receipts):
             self._verdict.pending.append(packet.id)
         if packet.application != self._applications.record_notary:
             return
@@ -336,6 +336,19 @@ class _Judge:
         for item in told:
             if receipts and (item.code, item.returned) != (receipts[0].code, receipts[0].returned):
                 self._break("I6", source, f"{name} was confirmed with another outcome than its destination's")
+
+    @staticmethod
+    def _has_no_receipt(
+        packet: SentPacket, source: ChainLedger, destination: ChainLedger | None, receipts: list[ReceiptItem]
+    ) -> bool:
+        """Tell whether no receipt will ever come: the relay chain aborted the packet, which left a tombstone alone."""
+        return (
+            packet.bound
+            and destination is not None
+            and source.own_status(packet) == ABORTED
+            and destination.status(packet, later=True) == ABORTED
+            and not receipts
+        )
 
     # --- All chains together ------------------------------------------------------------------------------------------
 

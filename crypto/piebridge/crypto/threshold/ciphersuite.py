@@ -104,6 +104,16 @@ def add(elements: Iterable[PublicKey]) -> PublicKey:
     return _element(lambda: PublicKey.combine_keys(list(elements)))
 
 
+def add_or_identity(elements: Iterable[PublicKey]) -> PublicKey | None:
+    """Return the sum of elements, None being the identity, also where there are none."""
+    # libsecp256k1 refuses an identity as the result, so a sum that passes through it is fine.
+    summands = list(elements)
+    try:
+        return PublicKey.combine_keys(summands) if summands else None
+    except ValueError:
+        return None
+
+
 def check_secret(secret: int) -> None:
     """Check that a secret is in 1..n-1.
 
@@ -142,6 +152,29 @@ def hash_commitments(encoded_commitments: bytes) -> bytes:
 def hash_single_signer_nonce(data: bytes) -> int:
     """Return the nonce of a signer that holds the whole key; not of the RFC, and separated from H3 by its tag."""
     return _hash_to_scalar(data, b"single-signer-nonce")
+
+
+def hash_possession(data: bytes) -> int:
+    """Return HDKG, a scalar: the challenge of a proof that somebody knows a secret key."""
+    return _hash_to_scalar(data, b"dkg")
+
+
+def hash_equality(data: bytes) -> int:
+    """Return a scalar: the challenge of a proof that two discrete logarithms are equal. Not of the RFC."""
+    return _hash_to_scalar(data, b"dleq")
+
+
+def derive_secret(seed: bytes, data: bytes) -> int:
+    """Return a secret scalar in 1..n-1 that a 32-byte seed and public data determine. Not of the RFC.
+
+    Raises:
+        ValueError: the seed has another length.
+    """
+    if len(seed) != SCALAR_LENGTH:
+        raise ValueError(f"a seed has {SCALAR_LENGTH} bytes, not {len(seed)}")
+    secret = _hash_to_scalar(seed + data, b"derive")
+    # Zero has probability 2**-256; a fixed answer keeps the function total, and one is as good as any.
+    return secret or 1
 
 
 def _hash_to_scalar(data: bytes, purpose: bytes) -> int:

@@ -108,12 +108,14 @@ def generate_nonces(
     if hiding_entropy == binding_entropy:
         raise ValueError("hiding and binding nonce need entropy of their own")
     nonces = SigningNonces(_nonce(share, hiding_entropy), _nonce(share, binding_entropy))
-    commitment = SigningCommitment(
-        identifier=share.identifier,
-        hiding=encode_element(base_times(nonces.hiding)),
-        binding=encode_element(base_times(nonces.binding)),
+    return nonces, commitment_of(share.identifier, nonces)
+
+
+def commitment_of(identifier: int, nonces: SigningNonces) -> SigningCommitment:
+    """Return the public side of nonces."""
+    return SigningCommitment(
+        identifier, encode_element(base_times(nonces.hiding)), encode_element(base_times(nonces.binding))
     )
-    return nonces, commitment
 
 
 def sign_partially(
@@ -132,8 +134,7 @@ def sign_partially(
     """
     session = _Session(commitments, share.group_public_key, message)
     own = session.commitments.get(share.identifier)
-    expected = (encode_element(base_times(nonces.hiding)), encode_element(base_times(nonces.binding)))
-    if own is None or (own.hiding, own.binding) != expected:
+    if own != commitment_of(share.identifier, nonces):
         raise VerificationError("this signer's commitment is missing or is not that of its nonces")
     rho = session.binding_factors[share.identifier]
     weight = interpolation_coefficient(session.commitments, share.identifier)
@@ -148,14 +149,67 @@ def verify_partially(
 
     Raises:
         VerificationError: not exactly one commitment for each of at least t signers of the key, or the partial
-        signature
-            is wrong.
+            signature is wrong.
         DecodingError: its z is no scalar.
     """
-    session = _session_of(key, message, commitments)
-    if partial.identifier not in session.commitments:
-        raise VerificationError("partial signature is of nobody who signs here", actual=partial.identifier)
-    session.check(partial, key)
+    SigningSession(key, message, commitments).check(partial)
+
+
+class SigningSession:
+    """One message, one key and the commitments of all who sign: what readers check partial signatures against."""
+
+    def __init__(self, key: ThresholdKey, message: bytes, commitments: Collection[SigningCommitment]) -> None:
+        """Compute what is common to all partial signatures.
+
+        Raises:
+            VerificationError: not exactly one commitment for each of at least t signers of the key.
+        """
+        self._key = key
+        self._message = message
+        self._session = _Session(commitments, key.public_key, message)
+        if len(self.signers) < key.threshold:
+            raise VerificationError("fewer signers than the threshold", expected=key.threshold, actual=len(commitments))
+        strangers = self._session.commitments.keys() - key.verifying_shares.keys()
+        if strangers:
+            raise VerificationError("commitments of signers that hold no share of the key", actual=sorted(strangers))
+
+    @property
+    def signers(self) -> tuple[int, ...]:
+        """Identifiers of all who sign, in ascending order."""
+        return tuple(self._session.commitments)
+
+    def check(self, partial: PartialSignature) -> None:
+        """Check one partial signature (RFC 9591, section 5.4).
+
+        Raises:
+            VerificationError: it is of nobody who signs here, or wrong.
+            DecodingError: its z is no scalar.
+        """
+        if partial.identifier not in self._session.commitments:
+            raise VerificationError("partial signature is of nobody who signs here", actual=partial.identifier)
+        self._session.check(partial, self._key)
+
+    def aggregate(self, partials: Collection[PartialSignature]) -> bytes:
+        """Add the partial signatures up to the signature of the group (RFC 9591, section 5.3).
+
+        Returns:
+            ``R || z``, 65 bytes, verified.
+
+        Raises:
+            MisbehavingSignersError: some partial signatures are wrong; names their makers.
+            VerificationError: not exactly one partial signature for each signer.
+        """
+        if sorted(partial.identifier for partial in partials) != list(self.signers):
+            raise VerificationError("not exactly one partial signature for each commitment")
+        try:
+            z = sum(decode_scalar(partial.z) for partial in partials) % GROUP_ORDER
+            signature = self._session.group_commitment + encode_scalar(z)
+            verify(signature, self._message, self._key.public_key)
+        except (DecodingError, VerificationError) as error:
+            culprits = self._session.find_culprits(partials, self._key)
+            # If every part holds, the verifying shares are not those of the group key: no signer is to blame.
+            raise (MisbehavingSignersError(culprits) if culprits else error) from error
+        return signature
 
 
 def aggregate(
@@ -174,18 +228,7 @@ def aggregate(
         VerificationError: not exactly one commitment and one partial signature for each of at least t signers of the
         key.
     """
-    session = _session_of(key, message, commitments)
-    if sorted(partial.identifier for partial in partials) != list(session.commitments):
-        raise VerificationError("not exactly one partial signature for each commitment")
-    try:
-        z = sum(decode_scalar(partial.z) for partial in partials) % GROUP_ORDER
-        signature = session.group_commitment + encode_scalar(z)
-        verify(signature, message, key.public_key)
-    except (DecodingError, VerificationError) as error:
-        culprits = session.find_culprits(partials, key)
-        # If every part holds, the verifying shares are not those of the group key: no signer is to blame.
-        raise (MisbehavingSignersError(culprits) if culprits else error) from error
-    return signature
+    return SigningSession(key, message, commitments).aggregate(partials)
 
 
 def sign_single(secret: int, message: bytes, nonce_entropy: bytes) -> bytes:
@@ -260,16 +303,6 @@ class _Session:
             except (DecodingError, VerificationError):
                 culprits.append(partial.identifier)
         return sorted(culprits)
-
-
-def _session_of(key: ThresholdKey, message: bytes, commitments: Collection[SigningCommitment]) -> _Session:
-    session = _Session(commitments, key.public_key, message)
-    if len(session.commitments) < key.threshold:
-        raise VerificationError("fewer signers than the threshold", expected=key.threshold, actual=len(commitments))
-    strangers = session.commitments.keys() - key.verifying_shares.keys()
-    if strangers:
-        raise VerificationError("commitments of signers that hold no share of the key", actual=sorted(strangers))
-    return session
 
 
 def _nonce(share: KeyShare, entropy: bytes) -> int:

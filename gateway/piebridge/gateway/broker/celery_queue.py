@@ -92,13 +92,14 @@ class CeleryQueue:
         self._names = Names(config.name, secrets.token_hex(8))
         self._secret = secrets.token_bytes(SECRET_LENGTH)
         settings = WorkerSettings(0, self._names, self._secret, broker, config.reading, config.database.absolute())
-        self._supervisor = WorkerSupervisor(settings, counters, self.put_all_again, clock=clock)
+        self._supervisor = WorkerSupervisor(settings, counters, self._worker_ended, clock=clock)
         self._application = make_application(broker, self._names)
         self._publisher = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="publisher")
         self._waiting: dict[int, _Waiting] = {}
         self._prepared: dict[tuple[PathKey, int], tuple[Submit, Prepared]] = {}
         self._under_way: set[asyncio.Task[None]] = set()
         self._beat = 0
+        self._begin_anew = False
         self._reachable_since: float | None = None
         self._unreachable_since = clock()
         self._stirred = asyncio.Event()
@@ -175,6 +176,11 @@ class CeleryQueue:
                 self._counters.add("tasks_repeated")
         self._stirred.set()
 
+    def _worker_ended(self) -> None:
+        """Put everything in again, and forget what is in Redis: it may be what the worker has died of."""
+        self._begin_anew = True
+        self.put_all_again()
+
     # Putting in
 
     async def _publish_forever(self) -> None:
@@ -221,6 +227,7 @@ class CeleryQueue:
             _LOG.warning("tasks could not be put into %s: %s", self._broker.address, error)
             for waiting in tasks:
                 waiting.published_at = None
+            self._begin_anew = True
             await asyncio.sleep(_RECONNECT_SECONDS)
         else:
             self._counters.add("tasks_published", len(tasks))
@@ -317,6 +324,11 @@ class CeleryQueue:
 
     async def _check_memory(self, client: "redis.asyncio.Redis") -> None:
         """Find out whether Redis still knows the number that it was told last; if not, it has lost tasks too."""
+        if self._begin_anew:
+            # Somebody may have put values of another kind at Celery's keys, which are many; none is worth keeping.
+            self._begin_anew, self._beat = False, 0
+            await self._delete(client, self._names.prefix)
+            self.put_all_again()
         told = await client.get(self._names.beat)
         if self._beat and told != str(self._beat).encode():
             self._counters.add("broker_amnesias")
@@ -336,8 +348,11 @@ class CeleryQueue:
         """Delete everything of this start, if Redis lets us."""
         with contextlib.suppress(RedisError, OSError):
             async with self._connection() as client:
-                async for key in client.scan_iter(match=f"{self._names.prefix}*", count=1_000):
-                    await client.delete(key)
+                await self._delete(client, self._names.prefix)
+
+    async def _delete(self, client: "redis.asyncio.Redis", prefix: str) -> None:
+        async for key in client.scan_iter(match=f"{prefix}*", count=1_000):
+            await client.delete(key)
 
     async def _take_forever(self, client: "redis.asyncio.Redis") -> None:
         while True:

@@ -34,6 +34,10 @@ class PacketForwarder:
         """Start with nothing known; the reconciler tells what is on the chains."""
         self._settings = settings or ForwarderSettings()
         self._paths: dict[PathKey, Path] = {}
+        # Most paths have nothing to do most of the time, so each is asked only after an event, or when its time has
+        # come by its own word.
+        self._stirred: set[Path] = set()
+        self._due: dict[Path, float] = {}
         self._ids = count(1)
         self._owners: dict[int, Path] = {}
         self._finished: list[tuple[PathKey, Item]] = []
@@ -52,6 +56,7 @@ class PacketForwarder:
         path = self._owners.pop(event.effect_id, None)
         if path is None:
             return  # late or doubled
+        self._stirred.add(path)
         if isinstance(event, Checked):
             path.checked(event, now)
             self._collect_finished(path, now)
@@ -66,7 +71,8 @@ class PacketForwarder:
     def effects(self, now: float) -> list[Effect]:
         """Return what is to be done now. Each effect is returned once."""
         wanted: list[Effect] = []
-        for path in self._paths.values():
+        for path in self._paths_to_ask(now):
+            self._stirred.add(path)
             for effect in path.effects(now, self._ids):
                 self._owners[effect.id] = path
                 wanted.append(effect)
@@ -74,12 +80,19 @@ class PacketForwarder:
 
     def next_timeout(self) -> float | None:
         """Return when :meth:`handle_timeout` is due at the latest; None if only an event can change anything."""
-        times = [time for path in self._paths.values() if (time := path.next_timeout()) is not None]
-        return min(times) if times else None
+        for path in self._stirred:
+            time = path.next_timeout()
+            if time is None:
+                self._due.pop(path, None)
+            else:
+                self._due[path] = time
+        self._stirred.clear()
+        return min(self._due.values(), default=None)
 
     def handle_timeout(self, now: float) -> None:
         """Let time pass; then ask for :meth:`effects`."""
-        for path in self._paths.values():
+        for path in self._paths_to_ask(now):
+            self._stirred.add(path)
             path.handle_timeout(now)
 
     def take_finished(self) -> list[tuple[PathKey, Item]]:
@@ -91,10 +104,17 @@ class PacketForwarder:
         """Return figures of all paths, in the order of their keys."""
         return [self._paths[key].status(now) for key in sorted(self._paths)]
 
+    def _paths_to_ask(self, now: float) -> list[Path]:
+        """Return those that may have something to do, in the order in which they were begun."""
+        due, stirred = self._due, self._stirred
+        return [path for path in self._paths.values() if path in stirred or due.get(path, now + 1) <= now]
+
     def _path(self, key: PathKey) -> Path:
+        """Return a path to which something happens."""
         path = self._paths.get(key)
         if path is None:
             path = self._paths[key] = Path(key, self._settings)
+        self._stirred.add(path)
         return path
 
     def _collect_finished(self, path: Path, now: float) -> None:
@@ -109,9 +129,9 @@ class PacketForwarder:
     def _recheck_after(self, path: Path) -> None:
         """A hub has taken something: a verdict may be among it, and then a transaction waits to be settled."""
         if path.key.flow is Flow.RELAY_TO_HUB:
-            settle = self._paths.get(_sibling(path.key, Flow.SETTLE))
-            if settle is not None:
-                settle.recheck()
+            sibling = _sibling(path.key, Flow.SETTLE)
+            if sibling in self._paths:
+                self._path(sibling).recheck()
 
 
 def _sibling(key: PathKey, flow: Flow) -> PathKey:

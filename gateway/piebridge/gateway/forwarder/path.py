@@ -3,6 +3,7 @@
 ======================  ==========================================================================================
 item                    is in exactly one of these
 ======================  ==========================================================================================
+left to others          observed, but it is not its turn yet: nothing is asked about it before
 unchecked               observed, or handled by a batch since: chain state must tell where it stands
 pending                 chain state says that it is to be carried
 waiting                 chain state says that nothing can be done now; checked again at intervals
@@ -17,9 +18,10 @@ way (late, doubled) is ignored.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from heapq import nlargest, nsmallest
+from heapq import heappop, heappush, nlargest, nsmallest
 from itertools import zip_longest
 
+from piebridge.gateway.forwarder.liveness import Arrival, Arrivals
 from piebridge.gateway.forwarder.model import (
     FORM_FULL,
     FORM_WITHOUT_BODY,
@@ -39,13 +41,17 @@ from piebridge.gateway.forwarder.model import (
     Submitted,
 )
 from piebridge.gateway.forwarder.settings import ForwarderSettings
+from piebridge.gateway.forwarder.yielding import Yielding
 from piebridge.gateway.retry import retry_delays
 
 _EXPRESS_DIVISOR = 4
 """A batch of the newest items is that much smaller than others: it is soon under way, and soon there is another."""
 
-_EXPRESS_MAX = 2
-"""Such batches under way: while one waits for its block, the next is filled."""
+_EXPRESS_MAX = 3
+"""Such batches under way: while one waits for its block, the next are filled."""
+
+_CHECK_DIVISOR = 4
+"""Such a share of a check is about the youngest items: they shall not wait for a backlog to be asked about."""
 
 _AUTHENTICATED_FLOWS = (Flow.HUB_TO_RELAY, Flow.RELAY_TO_HUB)
 
@@ -57,6 +63,7 @@ class _Known:
     item: Item
     observed_at: float
     eligible_at: float
+    arrival: Arrival
     state: Delivery | None = None
     """None: unchecked."""
     checked_at: float = 0.0
@@ -78,6 +85,7 @@ class _Batch:
     numbers: tuple[int, ...]
     submitting: bool
     kept_allowed: bool
+    began_at: float
     authenticated: tuple[int, bytes] | None = None
     """Last entry and evidence, while it waits for the batches before it."""
     express: bool = False
@@ -122,9 +130,13 @@ class Path:
         self._items: dict[int, _Known] = {}
         # Which items are in which state, so that a long queue does not cost a walk for each event; those in a batch
         # are in neither set.
+        self._left: list[tuple[float, int]] = []
+        """Heap of items left to others: when their turn comes, and numbers; some have gone since."""
+        self._left_numbers: set[int] = set()
         self._unchecked: set[int] = set()
         self._pending: set[int] = set()
         self._busy: set[int] = set()
+        self._arrivals = Arrivals()
         self._ready_now: list[_Known] | None = None
         """Pending items by number; None after a change."""
         self._flush: tuple[int, float] | None = None
@@ -133,6 +145,7 @@ class Path:
         self._batches: dict[int, _Batch] = {}
         self._items_max = self._limits.items_max
         self._kept_allowed = True
+        self._yielding = Yielding(self._limits.batches_max) if self._limits.yields else None
         self._delays = self._new_delays()
         self._not_before = 0.0
         self._next_recheck = 0.0
@@ -144,8 +157,14 @@ class Path:
     def observe(self, event: ItemsObserved, now: float) -> None:
         """Take note of items; one that is known already is left alone."""
         for item in event.items:
-            if item.number not in self._items:
-                self._items[item.number] = _Known(item, now, now + item.eligible_after_seconds)
+            if item.number in self._items:
+                continue
+            known = _Known(item, now, now + item.eligible_after_seconds, self._arrivals.note(item, now))
+            self._items[item.number] = known
+            if known.eligible_at > now:
+                self._left_numbers.add(item.number)
+                heappush(self._left, (known.eligible_at, item.number))
+            else:
                 self._unchecked.add(item.number)
 
     def defer(self, event: Defer) -> None:
@@ -165,7 +184,7 @@ class Path:
     def recheck_all(self) -> None:
         """Have pending items checked again too: another gateway may have carried them."""
         for number, known in self._items.items():
-            if number not in self._busy:
+            if number not in self._busy and number not in self._left_numbers:
                 self._enter(number, known, None)
 
     def checked(self, event: Checked, now: float) -> None:
@@ -216,6 +235,8 @@ class Path:
         self._delays = self._new_delays()
         self._items_max = min(self._limits.items_max, self._items_max * 2)
         self._kept_allowed = True
+        if self._yielding is not None:
+            self._yielding.took(now - batch.began_at, now, is_backlog=not batch.express)
         for number in batch.numbers:  # if chain state still says pending afterwards, the batch did not help this item
             if number in self._items:
                 known = self._items[number]
@@ -244,16 +265,17 @@ class Path:
         wanted: list[Effect] = self._submissions(now, next_id)
         if now < self._not_before:
             return wanted
-        if self._has_room and self._flush_at_is_past(now):
+        if self._has_room(now) and self._flush_at_is_past(now):
             self._forget_stale_answers(now)
+        self._take_turns(now)
         if self._check is None and self._unchecked:
-            numbers = tuple(nsmallest(self._settings.check_items_max, self._unchecked))
+            numbers = self._check_numbers()
             check = Check(next(next_id), self.key, numbers)
             self._check = _OpenCheck(check.id, now, now + self._settings.effect_timeout_seconds, numbers)
             wanted.append(check)
         if numbers := self._express_batch(now):
             wanted.append(self._start_batch(numbers, now, next(next_id), express=True))
-        while self._has_room and (numbers := self._next_batch(now)):
+        while self._has_room(now) and (numbers := self._next_batch(now)):
             wanted.append(self._start_batch(numbers, now, next(next_id)))
         return wanted
 
@@ -269,9 +291,11 @@ class Path:
             times.append(self._check.deadline)
         elif self._unchecked:
             times.append(self._not_before)
-        if self._has_room and (flush_at := self._flush_at()) is not None:
-            times.append(max(flush_at, self._not_before))
-        if len(self._items) > len(self._unchecked):
+        if self._left:
+            times.append(max(self._left[0][0], self._not_before))
+        if self._free_places > 0 and (flush_at := self._flush_at()) is not None:
+            times.append(max(flush_at, self._not_before, self._pause_until))
+        if len(self._items) > len(self._unchecked) + len(self._left_numbers):
             times.append(max(self._next_recheck, self._not_before))
         return min(times) if times else None
 
@@ -291,8 +315,8 @@ class Path:
         return PathStatus(
             key=self.key,
             pending=states.count(Delivery.PENDING),
-            waiting=states.count(Delivery.WAITING),
-            unchecked=states.count(None),
+            waiting=states.count(Delivery.WAITING) + len(self._left_numbers),
+            unchecked=states.count(None) - len(self._left_numbers),
             oldest_age_seconds=max((now - known.observed_at for known in self._items.values()), default=0.0),
             last_failure=self._last_failure,
             stuck=tuple((number, known.reason) for number, known in sorted(self._items.items()) if known.reason),
@@ -301,16 +325,49 @@ class Path:
     # Internal
 
     @property
-    def _free_places(self) -> int:
-        return self._limits.batches_max - sum(not batch.express for batch in self._batches.values())
+    def _has_backlog(self) -> bool:
+        return len(self._pending) > self._items_max
 
     @property
-    def _has_room(self) -> bool:
-        return self._free_places > 0
+    def _free_places(self) -> int:
+        """Places for batches that are not express; a backlog may have to give way."""
+        places = self._limits.batches_max
+        if self._yielding is not None and self._has_backlog:
+            places = self._yielding.places
+        return places - sum(not batch.express for batch in self._batches.values())
+
+    @property
+    def _pause_until(self) -> float:
+        return self._yielding.pause_until if self._yielding is not None and self._has_backlog else 0.0
+
+    def _has_room(self, now: float) -> bool:
+        return self._free_places > 0 and now >= self._pause_until
+
+    def _take_turns(self, now: float) -> None:
+        """Have the items checked whose turn has come."""
+        while self._left and self._left[0][0] <= now:
+            _, number = heappop(self._left)
+            if number not in self._left_numbers:
+                continue
+            known = self._items[number]
+            if known.eligible_at > now:  # it was left to others for longer since
+                heappush(self._left, (known.eligible_at, number))
+            else:
+                self._enter(number, known, None)
+
+    def _check_numbers(self) -> tuple[int, ...]:
+        """Choose what is asked about next: the oldest, and for a share of it the youngest."""
+        count = self._settings.check_items_max
+        if len(self._unchecked) <= count:
+            return tuple(sorted(self._unchecked))
+        youngest = count // _CHECK_DIVISOR
+        oldest = nsmallest(count - youngest, self._unchecked)
+        return tuple(oldest + nlargest(youngest, self._unchecked)[::-1])
 
     def _enter(self, number: int, known: _Known, state: Delivery | None) -> None:
         """Put an item that is in no batch into a state."""
         known.state = state
+        self._left_numbers.discard(number)
         self._unchecked.discard(number)
         self._pending.discard(number)
         if number in self._busy:
@@ -329,6 +386,7 @@ class Path:
 
     def _forget(self, number: int) -> None:
         del self._items[number]
+        self._left_numbers.discard(number)
         self._unchecked.discard(number)
         self._pending.discard(number)
         self._ready_now = None
@@ -390,17 +448,18 @@ class Path:
         """Choose the youngest items while there are more than fit: live traffic shall not wait behind a backlog.
 
         None of an ordered lane, which are of use in their order alone; of other lanes in turn, so that none of them
-        waits for another.
+        waits for another. Only what was the youngest of its lane when it came: a backlog that is carried piece by piece
+        to the start of this path must not take the places of live traffic.
         """
         under_way = sum(batch.express for batch in self._batches.values())
         if self._limits.batches_max == 1 or under_way >= _EXPRESS_MAX:
             return ()
         eligible = [known for known in self._ready() if known.eligible_at <= now]
-        if len(eligible) <= self._items_max * self._free_places:
+        if len(eligible) <= self._items_max * self._free_places and now >= self._pause_until:
             return ()
         lanes: dict[bytes, list[_Known]] = {}
         for known in eligible:
-            if not known.item.in_order:
+            if known.arrival.is_live and not known.item.in_order:
                 lanes.setdefault(known.item.lane, []).append(known)
         count = max(1, self._items_max // _EXPRESS_DIVISOR)
         youngest = [nlargest(count, lane, key=lambda known: known.item.sequence) for lane in lanes.values()]
@@ -413,7 +472,7 @@ class Path:
         self._pending.difference_update(numbers)
         self._ready_now = None
         deadline = now + self._settings.effect_timeout_seconds
-        batch = _Batch(effect_id, deadline, numbers, submitting=False, kept_allowed=self._kept_allowed)
+        batch = _Batch(effect_id, deadline, numbers, submitting=False, kept_allowed=self._kept_allowed, began_at=now)
         batch.express = express
         self._batches[effect_id] = batch
         if self.key.flow not in _AUTHENTICATED_FLOWS:
@@ -477,8 +536,10 @@ class Path:
         known.eligible_at = now + next(known.delays)
 
     def _back_off(self, now: float, reason: str) -> None:
+        """Pause, longer than the last time; what fails together, or was under way when the pause began, is one time."""
         self._last_failure = reason
-        self._not_before = now + next(self._delays)
+        if now >= self._not_before:
+            self._not_before = now + next(self._delays)
 
     def _new_delays(self) -> Iterator[float]:
         return retry_delays(self._settings.first_retry_seconds, self._settings.last_retry_seconds)

@@ -20,6 +20,8 @@ class BatchLimits:
     batches_max: int = 1
     """Batches under way at a time: more than one lets a chain's next block be filled while the last is being made, and
     has one more, small one carry the youngest items past a backlog."""
+    yields: bool = False
+    """Whether a backlog gives way when batches take longer than they should: where the far end is shared by all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +29,15 @@ class ForwarderSettings:
     """All settings of the forwarder; times in seconds."""
 
     limits: tuple[tuple[Flow, BatchLimits], ...] = (
-        (Flow.HUB_TO_RELAY, BatchLimits(1_000, 500_000, 1 << 62, 0.0, batches_max=3)),
-        (Flow.RELAY_TO_HUB, BatchLimits(100, 100_000, 25_000_000, 0.0, batches_max=3)),
+        # A relay chain executes a block in one go, so a batch is no larger than what live traffic may wait for.
+        (Flow.HUB_TO_RELAY, BatchLimits(250, 250_000, 1 << 62, 0.0, batches_max=3, yields=True)),
+        # As many as fill a block of an EVM chain beside its other traffic, each within what one transaction may have.
+        (Flow.RELAY_TO_HUB, BatchLimits(100, 100_000, 25_000_000, 0.0, batches_max=6)),
         (Flow.SETTLE, BatchLimits(20, 100_000, 1 << 62, 0.0)),
         (Flow.ACKNOWLEDGE, BatchLimits(1_000, 1 << 30, 1 << 62, 15.0)),
     )
     """One entry for each flow."""
-    check_items_max: int = 2_000
+    check_items_max: int = 1_000
     """Items asked about in one check."""
     effect_timeout_seconds: float = 90.0
     """An effect that is not answered within this is taken for lost; longer than any deadline of the shell."""

@@ -14,10 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from piebridge.cometbft.verification import TrustExpiredError
 from piebridge.crypto.errors import ChainError, ConfigurationError, PieBridgeError, ProtocolError
 from piebridge.failpoints import reach
-from piebridge.management_chain.follower.trust import ForkError
 from piebridge.management_chain.node.home import archive_home, build_home
 from piebridge.management_chain.node.keys import OwnNode
 from piebridge.management_chain.node.machine import (
@@ -32,11 +30,14 @@ from piebridge.management_chain.node.machine import (
     Step,
     Stop,
 )
-from piebridge.management_chain.node.ports import ChainProcesses, ManagementChain
+from piebridge.management_chain.node.peers import PeersFile
+from piebridge.management_chain.node.ports import ChainFacts, ChainProcesses, ManagementChain
 from piebridge.management_chain.node.unit import Phase, Unit, UnitStore
 
 POLL_SECONDS: Final = 1.0
 """How often the management chain is looked at."""
+COMPLAINT_SECONDS: Final = 60.0
+"""How often is said that it cannot be seen."""
 
 _log = logging.getLogger(__name__)
 
@@ -76,6 +77,9 @@ class NodeAgent:
         self._chain, self._processes = chain, processes
         self._poll_seconds = poll_seconds
         self._task: asyncio.Task[None] | None = None
+        self._peers_file = PeersFile(folder / "peers.json")
+        self._facts = ChainFacts((), {}, {}, self._peers_file.load())
+        self._complain_at = 0.0
 
     @property
     def units(self) -> tuple[Unit, ...]:
@@ -87,12 +91,7 @@ class NodeAgent:
         self._task = asyncio.create_task(self._run())
 
     async def wait(self) -> None:
-        """Return when the agent was stopped.
-
-        Raises:
-            TrustExpiredError: a new trust root is needed.
-            ForkError: the management chain has forked.
-        """
+        """Return when the agent was stopped."""
         assert self._task is not None, "the agent was not started"
         await self._task
 
@@ -105,38 +104,49 @@ class NodeAgent:
             if (await self._processes.observe(unit.name)).running:
                 await self._processes.stop(unit.name)
         await self._chain.close()
-        os.close(self._lock)
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
 
     async def _run(self) -> None:
         while True:
-            try:
-                idle = not await self.turn()
-            except (TrustExpiredError, ForkError):
-                raise
-            except (ChainError, ProtocolError) as error:
-                _log.warning("management chain: %s", error)
-                idle = True
-            if idle:
+            if not await self.turn():
                 await asyncio.sleep(self._poll_seconds)
 
     async def turn(self) -> bool:
-        """Look once and do what there is to do; return whether anything was done.
-
-        Raises:
-            ChainError: the management chain cannot be seen.
-        """
-        facts = await self._chain.facts(
-            list(self._nodes), [(unit.decision.request_id, unit.relay) for unit in self.units]
-        )
+        """Look once and do what there is to do; return whether anything was done that worked."""
+        facts = await self._look()
         observed = {name: await self._processes.observe(name) for name in self._units}
         steps = self._machine.steps(facts, self.units, observed, time.monotonic())
+        done = 0
         for step in steps:
             try:
                 await self._do(step)
+                done += 1
             except PieBridgeError as error:
-                pause = self._machine.failed(step.unit, time.monotonic())
-                _log.error("%s: %s; again in %.0f s", step.unit.name, error, pause)
-        return bool(steps)
+                self._machine.failed(step.unit, time.monotonic())
+                _log.error("%s: %s; tried again later", step.unit.name, error)
+        return done > 0
+
+    async def _look(self) -> ChainFacts:
+        """Return what the management chain says; while it cannot be seen or trusted, what it said last.
+
+        Relay chains must not stand still because the management chain does: what was proven once goes on.
+        """
+        units = [(unit.decision.request_id, unit.relay) for unit in self.units]
+        try:
+            facts = await self._chain.facts(list(self._nodes), units)
+        except (ChainError, ProtocolError) as error:
+            now = time.monotonic()
+            if now >= self._complain_at:
+                self._complain_at = now + COMPLAINT_SECONDS
+                _log.error("the management chain is not seen, what runs goes on and nothing new begins: %s", error)
+            return self._facts
+        self._complain_at = 0.0
+        if facts.peers != self._facts.peers:
+            self._peers_file.save(facts.peers)
+        self._facts = facts
+        return facts
 
     async def _do(self, step: Step) -> None:
         unit = step.unit

@@ -3,12 +3,12 @@
 The same checks run when a transaction enters the mempool and when a block executes it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import IntEnum
 from types import MappingProxyType
 
 from piebridge.crypto.errors import ProtocolError
-from piebridge.protocol_stack.relay_messages import VALIDITY_HEIGHTS_MAX, TransactionKind
+from piebridge.protocol_stack.relay_messages import VALIDITY_HEIGHTS_MAX, CarriedGovernorMessage, TransactionKind
 from piebridge.relay.app import keys, quotas
 from piebridge.relay.app.store import View
 from piebridge.relay.app.transaction_cache import KnownTransaction, TransactionCache
@@ -105,26 +105,51 @@ class ProposalRule:
 
     Whatever it refuses could be executed without cost for its sender, so a proposer must not be able to fill blocks
     with it: other chains' transactions, expired, repeated, unsigned or undecodable ones, and more of a sender than its
-    quota has room for at the lowest price. What fails in execution is paid for and may stand.
+    quota has room for at the lowest price. What fails in execution is paid for and may stand; governor messages, which
+    no quota bounds, must be ones that will be taken, each once, in whoever's container.
     """
 
-    def __init__(self, view: View, cache: TransactionCache, height: int) -> None:
-        """Begin a block of this height on committed state."""
+    def __init__(
+        self,
+        view: View,
+        cache: TransactionCache,
+        height: int,
+        check_governor: Callable[[CarriedGovernorMessage], None],
+    ) -> None:
+        """Begin a block of this height on committed state.
+
+        Args:
+            view: committed state.
+            cache: what follows from the bytes of transactions.
+            height: height of the block.
+            check_governor: raises a ``ProtocolError`` for a governor message that committed state would not take.
+        """
         self._view, self._cache, self._height = view, cache, height
+        self._check_governor = check_governor
         self._counted: dict[bytes, int] = {}
         self._taken: set[bytes] = set()
+        self._governor_digests: set[bytes] = set()
 
     def accepts(self, tx: bytes) -> bool:
         """Tell whether a transaction may stand behind those that were accepted before it, and count it if so."""
         try:
             known = admit(self._view, self._cache, tx, self._height, self._counted)
-            _ = known.body
+            body = known.body
+            if isinstance(body, CarriedGovernorMessage):
+                return self._accepts_governor(body)
         except ProtocolError:
             return False
         if known.replay_id in self._taken:
             return False
         self._taken.add(known.replay_id)
-        if known.transaction.kind is not TransactionKind.GOVERNOR:
-            account = quotas.account(self._view, known.sender)
-            self._counted[account] = self._counted.get(account, 0) + quotas.VALID_COST
+        account = quotas.account(self._view, known.sender)
+        self._counted[account] = self._counted.get(account, 0) + quotas.VALID_COST
+        return True
+
+    def _accepts_governor(self, carried: CarriedGovernorMessage) -> bool:
+        digest = carried.message.digest
+        if digest in self._governor_digests:
+            return False
+        self._check_governor(carried)
+        self._governor_digests.add(digest)
         return True

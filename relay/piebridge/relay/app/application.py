@@ -23,7 +23,7 @@ from piebridge.abci.messages import (
 from piebridge.cometbft.keys import SECP256K1_ETH
 from piebridge.crypto.errors import ConfigurationError, ProtocolError
 from piebridge.protocol_stack.relay_genesis import RelayGenesis
-from piebridge.protocol_stack.relay_messages import INVALID_COST, VALIDITY_HEIGHTS_MAX, TransactionKind
+from piebridge.protocol_stack.relay_messages import INVALID_COST, VALIDITY_HEIGHTS_MAX, TransactionBody, TransactionKind
 from piebridge.relay.app import genesis, keys, quotas, retention
 from piebridge.relay.app.admission import CODESPACE, Code, NotAdmittedError, ProposalRule, admit
 from piebridge.relay.app.context import NANOSECONDS_PER_SECOND, Context, Events, Outgoing, RefusedError
@@ -96,7 +96,7 @@ class RelayApplication(Application):
         try:
             known = admit(view, self._cache, tx, height, self._waiting)
             if known.transaction.kind is TransactionKind.GOVERNOR:
-                self._check_governor(known, height)
+                self._check_governor(known.body, height)
                 return CheckTxResponse(Code.OK)
             if kind is CheckTxKind.NEW:
                 _ = known.body
@@ -111,12 +111,12 @@ class RelayApplication(Application):
 
     def prepare_proposal(self, request: PrepareProposalRequest) -> tuple[bytes, ...]:
         """Choose the transactions of a block: in order, while they fit, and only what may stand in one."""
-        rule = ProposalRule(View(self._base), self._cache, request.height)
+        rule = self._proposal_rule(request.height)
         return tuple(tx for tx in super().prepare_proposal(request) if rule.accepts(tx))
 
     def process_proposal(self, request: ProcessProposalRequest) -> bool:
         """Refuse a block with a transaction that no sender pays for; see :class:`ProposalRule`."""
-        rule = ProposalRule(View(self._base), self._cache, request.height)
+        rule = self._proposal_rule(request.height)
         return all(rule.accepts(tx) for tx in request.txs)
 
     def finalize_block(self, request: FinalizeBlockRequest) -> FinalizeBlockResponse:
@@ -147,11 +147,16 @@ class RelayApplication(Application):
     def _base(self) -> Reader:
         return self.state if self._genesis is None else self._genesis
 
-    def _check_governor(self, known: KnownTransaction, height: int) -> None:
+    def _proposal_rule(self, height: int) -> ProposalRule:
+        return ProposalRule(
+            View(self._base), self._cache, height, lambda carried: self._check_governor(carried, height)
+        )
+
+    def _check_governor(self, carried: TransactionBody, height: int) -> None:
         handler = HANDLERS[TransactionKind.GOVERNOR]
         # Its checks read no time, so any will do.
         ctx = Context(Overlay(self._base), height, 0)
-        if is_in_force(ctx.relay, handler.validate(ctx, known.body)):
+        if is_in_force(ctx.relay, handler.validate(ctx, carried)):
             # In a block it does nothing; here it would be a ticket for anybody to fill blocks with, free of any quota.
             raise RefusedError("governor message has had its effect already")
 

@@ -6,7 +6,7 @@ request that speaks for its own chain always ends, so that nobody stays locked: 
 answered ABORT, REFUSED while its deadline has not passed and LATE afterwards.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from piebridge.protocol_stack.governor_hub_bodies import RelayLifeCycle
@@ -84,7 +84,7 @@ def open_packet(ctx: Context, origin: Origin, packet: ProvenPacket) -> tuple[Dec
         return decision, ()
     header = packet.header
     if decision is Decision.ENDED:  # a message that nobody would ever acknowledge is not made
-        ctx.store.set_recorded(header.lane, header.transport.sequence)
+        _note_ended(ctx, packet)
         return decision, ()
     _record(ctx, packet, is_carried=decision is Decision.CARRY)
     events: list[RelayEvent] = []
@@ -186,6 +186,18 @@ def _record(ctx: Context, packet: ProvenPacket, *, is_carried: bool) -> None:
     store.set_packet_at(header.lane, sequence, packet.packet_id)
     store.set_packet(packet.packet_id, PacketRecord(packet.header.encode(), packet.body_hash, ctx.height, is_carried))
     ctx.remembered.append(recorded_packet(packet.packet_id))
+
+
+def _note_ended(ctx: Context, packet: ProvenPacket) -> None:
+    """Record a packet that its destination has; its receipt may still come, and is opened only for a known packet."""
+    store, header = ctx.store, packet.header
+    if not header.transport.receipt_wanted or store.is_receipt_opened(header.lane, header.transport.sequence):
+        store.set_recorded(header.lane, header.transport.sequence)
+        return
+    _record(ctx, packet, is_carried=True)
+    record = store.packet(packet.packet_id)
+    assert record is not None, "it was just recorded"
+    store.set_packet(packet.packet_id, replace(record, is_acknowledged=True))
 
 
 def _carry(ctx: Context, packet: ProvenPacket) -> None:

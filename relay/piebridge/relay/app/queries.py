@@ -13,7 +13,9 @@ from piebridge.protocol_stack.governor_hub_bodies import RelayLifeCycle
 from piebridge.protocol_stack.governor_relay_bodies import GatewayQuota, Gateways
 from piebridge.protocol_stack.relay_queries import (
     ANSWER_BYTES_MAX,
+    FORGOTTEN_CODE,
     GATEWAYS_PATH,
+    UNKNOWN_CODE,
     CursorQuery,
     OutboxEntriesQuery,
     ReceiptCodesQuery,
@@ -47,6 +49,10 @@ class UnknownKeyError(ProtocolError):
     """A query names something that this relay chain does not have."""
 
 
+class ForgottenError(UnknownKeyError):
+    """A query names entries that this relay chain has made and shows no more, since nobody needs them."""
+
+
 def answer(state: RelayState, request: QueryRequest) -> QueryResponse:
     """Answer a query; whatever cannot be answered gives code 1 and a reason."""
     if not state.height:
@@ -64,6 +70,8 @@ def answer(state: RelayState, request: QueryRequest) -> QueryResponse:
         )
     try:
         return QueryResponse(CODE_OK, value=handler(View(state), request.data), height=state.height)
+    except ForgottenError as error:
+        return refusal(str(error), state.height, FORGOTTEN_CODE)
     except ProtocolError as error:
         return refusal(str(error), state.height)
 
@@ -76,26 +84,26 @@ def _answer_from_store(state: RelayState, request: QueryRequest) -> QueryRespons
     return _STORES[request.path](state, request, height)
 
 
-def refusal(reason: str, height: int) -> QueryResponse:
+def refusal(reason: str, height: int, code: int = UNKNOWN_CODE) -> QueryResponse:
     """Build the answer to a query that has none."""
-    return QueryResponse(code=1, log=reason, height=height, codespace=CODESPACE)
+    return QueryResponse(code=code, log=reason, height=height, codespace=CODESPACE)
 
 
 def outbox_entries(view: View, query: OutboxEntriesQuery) -> OutboxRange:
     """Return entries of an outbox as a range: as many as fit, messages that are dropped bare.
 
     Raises:
-        UnknownKeyError: no such outbox, or the first entry is not made yet or not kept any more.
+        UnknownKeyError: no such outbox, or the first entry is not made yet.
+        ForgottenError: the first entry is not kept any more, or the value before it, with which the range begins.
     """
     destination, first = query.destination, query.first
     head = view.outbox_head(destination)
     if head is None:
         raise UnknownKeyError(f"there is no outbox toward registration {destination}")
-    base = view.outbox_base(destination)
-    if not base <= first <= head.number:
-        raise UnknownKeyError(
-            f"entry {first} toward registration {destination} is not among those kept, {base} to {head.number}"
-        )
+    if first > head.number:
+        raise UnknownKeyError(f"entry {first} toward registration {destination} is not made yet, {head.number} is last")
+    if first < view.outbox_base(destination):
+        raise ForgottenError(f"entry {first} toward registration {destination} is not kept any more")
     entries, size = list[Entry](), 0
     for number in range(first, min(first + query.count - 1, head.number) + 1):
         entry = _entry(view, destination, number)
@@ -110,13 +118,13 @@ def value_before(view: View, destination: int, number: int) -> bytes:
     """Return ``chain[number - 1]`` of an outbox.
 
     Raises:
-        UnknownKeyError: it is not kept any more.
+        ForgottenError: it is not kept any more.
     """
     if number == 1:
         return open_relay_outbox(view.relay.domain, view.relay.relay, destination)
     before = view.entry(destination, number - 1)
     if before is None:
-        raise UnknownKeyError(f"the entry before entry {number} toward registration {destination} is not kept any more")
+        raise ForgottenError(f"the entry before entry {number} toward registration {destination} is not kept any more")
     return before.value
 
 

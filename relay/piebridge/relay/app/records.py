@@ -1,6 +1,6 @@
 """Records of the store ``state``: fixed layouts, big-endian, written and read by the relay chain alone.
 
-Two of them are read for every packet and change seldom: what their bytes decode to is kept.
+Some are read for every packet and change seldom: what their bytes decode to is kept.
 """
 
 import struct
@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from piebridge.protocol_stack.governor_hub_bodies import RelayLifeCycle
+from piebridge.protocol_stack.governor_relay_bodies import ValidatorSet
 from piebridge.protocol_stack.report import Report
 from piebridge.protocol_stack.transaction.atp import AbortReason, RecordState
 from piebridge.protocol_stack.transport.outbox import Form
@@ -401,3 +402,9 @@ class EntryRecord:
 
 
 _ENTRY = struct.Struct(">QQ32s32s")
+
+
+@lru_cache(maxsize=16)
+def decode_validators(data: bytes) -> ValidatorSet:
+    """Decode the validator set; its keys are checked to be points of the curve, which is worth keeping."""
+    return ValidatorSet.decode(data)

@@ -5,9 +5,11 @@ things. What one block made shares few values of the queue, since every value co
 
 * A packet record with the message that still waits: a **free** packet that nobody acknowledged is dropped, and its
   recorded bit cleared, so that it can be carried again from its source; not before its execExpiry. Requests and
-  verdicts of transactions are never dropped unacknowledged. What is acknowledged is forgotten, its bit stays for ever.
+  verdicts of transactions are never dropped unacknowledged, nor while the receipt that was asked for is still to come.
+  What is acknowledged is forgotten, its bit stays for ever.
 * A receipt home that nobody acknowledged is dropped likewise, and its receipt-opened bit cleared: packet and receipt
-  can be carried again, and the destination skips the packet.
+  can be carried again, and the destination skips the packet. The same holds for a free packet that is acknowledged but
+  whose receipt did not come: it could not come any more without its packet.
 * A kept chain value of a hub's outbox: dropped.
 * An entry of an own outbox: dropped when nothing at it, below it or right above it waits any more: the one before the
   oldest that waits stays, for a range begins with its chain value.
@@ -145,13 +147,15 @@ def _is_over(store: Store, time_seconds: int, packet_id: bytes, record: PacketRe
     """Forget a packet if that is allowed by now; return whether it was."""
     header = STACK.decode_header(record.header)
     if header.transaction.kind == KIND_REQUEST or time_seconds < header.transaction.execution_expiry:
-        if not _is_settled(record, header):
+        if not _is_settled(store, record, header):
             return False
         _forget(store, packet_id, header)
         return True
     lane, sequence = header.lane, header.transport.sequence
     if record.entry and not record.is_acknowledged:
         store.set_message(lane.destination, record.entry, None)
+        store.set_recorded(lane, sequence, value=False)
+    if _waits_for_receipt(store, record, header):
         store.set_recorded(lane, sequence, value=False)
     if record.receipt_entry and not record.is_receipt_acknowledged:
         # A receipt is opened only for a packet that is recorded, so both come again.
@@ -162,10 +166,21 @@ def _is_over(store: Store, time_seconds: int, packet_id: bytes, record: PacketRe
     return True
 
 
-def _is_settled(record: PacketRecord, header: Header) -> bool:
+def _is_settled(store: Store, record: PacketRecord, header: Header) -> bool:
     waits_at_destination = (record.is_carried or bool(record.tombstone_entry)) and not record.is_acknowledged
     waits_at_source = bool(record.receipt_entry) and not record.is_receipt_acknowledged
-    return not waits_at_destination and not waits_at_source
+    return not waits_at_destination and not waits_at_source and not _waits_for_receipt(store, record, header)
+
+
+def _waits_for_receipt(store: Store, record: PacketRecord, header: Header) -> bool:
+    """Tell whether a receipt is still to be opened and sent home; none is made of what was not carried or entombed."""
+    return (
+        header.transport.receipt_wanted
+        and record.is_carried
+        and not record.tombstone_entry
+        and not record.receipt_code
+        and all(store.open_chain(end) is not None for end in (header.lane.source, header.lane.destination))
+    )
 
 
 def _forget(store: Store, packet_id: bytes, header: Header) -> None:

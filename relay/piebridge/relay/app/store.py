@@ -22,6 +22,7 @@ from piebridge.relay.app.records import (
     ReportRecord,
     TransactionRecord,
     decode_consensus,
+    decode_validators,
     encode_consensus,
 )
 from piebridge.relay.app.state import Overlay, Reader
@@ -60,7 +61,7 @@ class View:
     @property
     def validators(self) -> ValidatorSet:
         """The current validator set."""
-        record = self._decoded(keys.VALIDATORS, ValidatorSet.decode)
+        record = self._decoded(keys.VALIDATORS, decode_validators)
         assert record is not None, "the state has no genesis"
         return record
 

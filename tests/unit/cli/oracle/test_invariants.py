@@ -131,6 +131,22 @@ def test_a_tombstone_needs_no_receipt(world: OracleWorld) -> None:
     assert world.broken() == set()
 
 
+def test_a_packet_that_its_relay_chain_aborted_by_itself_waits_for_no_receipt(world: OracleWorld) -> None:
+    packet = world.packet(RECORD_NOTARY, KEY + VALUE, relay=RELAY, receipt_wanted=True)
+    world.finish_without_refund(packet)
+    assert world.judge().pending == [packet.id], "its tombstone is not there yet"
+    world.set_status(world.second, packet, ABORTED)
+    assert world.judge().pending == []
+    assert world.broken() == set()
+
+
+def test_a_packet_that_failed_at_its_destination_waits_for_its_receipt(world: OracleWorld) -> None:
+    packet = world.packet(RECORD_NOTARY, KEY + VALUE, relay=RELAY, receipt_wanted=True)
+    world.deliver(packet, code=2)
+    world.finish_without_refund(packet)
+    assert world.judge().pending == [packet.id]
+
+
 # --- Lies about one executed transfer ---------------------------------------------------------------------------------
 
 

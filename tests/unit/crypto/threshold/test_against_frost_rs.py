@@ -1,4 +1,4 @@
-"""Signing together with frost-rs, an implementation in Rust: keys, commitments and shares mix in one session."""
+"""Key generation and signing together with frost-rs, an implementation in Rust: values of both mix in one session."""
 
 import base64
 import importlib
@@ -8,9 +8,13 @@ from typing import Any
 
 import pytest
 
+from piebridge.crypto.errors import VerificationError
 from piebridge.crypto.hash import sha256
 from piebridge.crypto.signature import public_key_of
+from piebridge.crypto.threshold.ciphersuite import base_times, encode_element
+from piebridge.crypto.threshold.proofs import prove_possession, verify_possession
 from piebridge.crypto.threshold.shares import KeyShare, ThresholdKey
+from piebridge.crypto.threshold.sharing import Dealing, Sharing, SharingKind
 from piebridge.crypto.threshold.signing import (
     PartialSignature,
     SigningCommitment,
@@ -51,6 +55,7 @@ class Group:
         for each in identifiers:
             others = {key: value for key, value in public_1.items() if key != each}
             secret_2[each], public_2[each] = frost.round2(secret_1[each], others)
+        self.round_1: dict[str, str] = public_1
         self.key_packages: dict[str, str] = {}
         for each in identifiers:
             others = {key: value for key, value in public_1.items() if key != each}
@@ -121,3 +126,54 @@ def test_frost_rs_verifies_our_single_signer() -> None:
     example = base64.urlsafe_b64encode(signature).decode()
     assert frost.verify(MESSAGE, package, encode_like(signature, example))
     assert not frost.verify(MESSAGE + b"!", package, encode_like(signature, example))
+
+
+def identifier_of(name: str) -> int:
+    return int.from_bytes(decode(name), "big")
+
+
+def parse_round_1(package: str) -> tuple[tuple[bytes, ...], bytes]:
+    data = decode(package)
+    assert data[:5] == HEADER
+    count = data[5]
+    commitments = tuple(data[start : start + 33] for start in range(6, 6 + 33 * count, 33))
+    proof = data[6 + 33 * count :]
+    assert proof[0] == len(proof) - 1 == 65
+    return commitments, proof[1:]
+
+
+def test_we_accept_their_proofs_of_possession() -> None:
+    for name, package in GROUP.round_1.items():
+        commitments, proof = parse_round_1(package)
+        verify_possession(commitments[0], identifier_of(name), b"", proof)
+        with pytest.raises(VerificationError):
+            verify_possession(commitments[1], identifier_of(name), b"", proof)
+
+
+def test_their_dealings_make_the_same_key_here() -> None:
+    transport_keys = {identifier_of(name): encode_element(base_times(1)) for name in GROUP.names}
+    sharing = Sharing(SharingKind.KEY_GENERATION, bytes(32), 2, transport_keys)
+    dealings = {
+        identifier_of(name): Dealing(parse_round_1(package)[0], b"", {}) for name, package in GROUP.round_1.items()
+    }
+    assert sharing.conclude(dealings, transport_keys) == GROUP.key
+
+
+def test_they_accept_our_dealing() -> None:
+    names = [frost.get_id() for _ in range(3)]
+    secrets, packages = {}, {}
+    for name in names[1:]:
+        secrets[name], packages[name] = frost.round1(name, 2, 3)
+    constant, linear = 0xABC, 0xDEF
+    commitments = [encode_element(base_times(each)) for each in (constant, linear)]
+
+    def ours(context: bytes) -> str:
+        proof = prove_possession(constant, identifier_of(names[0]), context, bytes(32))
+        data = HEADER + b"\x02" + b"".join(commitments) + bytes([len(proof)]) + proof
+        return encode_like(data, packages[names[1]])
+
+    others = {names[0]: ours(b""), names[2]: packages[names[2]]}
+    _, public = frost.round2(secrets[names[1]], others)
+    assert set(public) == {names[0], names[2]}
+    with pytest.raises(BaseException, match="InvalidProofOfKnowledge"):
+        frost.round2(secrets[names[1]], others | {names[0]: ours(b"another ceremony")})
