@@ -81,7 +81,10 @@ async def domain_details(reader: ManagementReader, number: int) -> dict[str, Any
         ConfigurationError: there is no such domain.
     """
     domain = await _domain(reader, number)
-    relays = [await reader.relay(relay) for relay in domain.relays]
+    numbers = domain.relays
+    if domain.state is DomainState.FORMING and domain.changing_request != _ZERO_HASH:
+        numbers = await reader.relays_of(domain.changing_request)  # the domain has them once it runs
+    relays = [await reader.relay(relay) for relay in numbers]
     members = [await reader.registration(member) for member in domain.members]
     return {
         **await domain_report(reader, number),
