@@ -59,10 +59,6 @@ def _shuffled_outboxes(original: _Any, store: Store, outgoing: _Any, height: int
     return original(store, mixed, height, time_seconds)
 
 
-def _every_bit_seen(original: _Any, self: _Any, lane: _Any, page: int, word: int) -> None:
-    original(self, lane, page, (1 << 256) - 1)
-
-
 def _unsigned_statement(
     domain: int, registration: int, hub: bytes, committed: _Any, named: _Any, quorum: _Any, statement: _Any
 ) -> AuthenticatedSlots:
@@ -112,7 +108,7 @@ RELAY = (
         "a status of 00 aborts a transaction whose packet may still be executed",
         frozenset({"I4", "I1"}),
         changed(hub_slots._Reader, "_read_status", _absent_before_expiry),
-        18,
+        17,
     ),
     PlantedBug(
         "relay: a failure commits",
@@ -150,18 +146,11 @@ RELAY = (
         0,
     ),
     PlantedBug(
-        "relay: acknowledged unseen",
-        "one bitmap word acknowledges packets that the hub does not have, and their messages are dropped",
-        frozenset({"I13"}),
-        changed(hub_slots._Reader, "_read_seen", _every_bit_seen),
-        125,
-    ),
-    PlantedBug(
         "relay: forgets before the receipt",
         "what was acknowledged is forgotten for good although its receipt has not come; the product once did so",
         frozenset({"I13"}),
         replaced(retention, "_waits_for_receipt", lambda store, record, header: False),
-        39,
+        139,
     ),
     PlantedBug(
         "relay: no tombstones",
@@ -622,7 +611,7 @@ GATEWAY = (
         "it waits for a relay chain to show a head of which it keeps nothing; a bug that the product once had",
         frozenset({"I13", "crash"}),
         replaced(RelayListener, "_last_forgotten", _head_is_always_shown),
-        339,
+        327,
     ),
     PlantedBug(
         "gateway: recorded is settled",
