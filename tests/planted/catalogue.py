@@ -59,6 +59,10 @@ def _shuffled_outboxes(original: _Any, store: Store, outgoing: _Any, height: int
     return original(store, mixed, height, time_seconds)
 
 
+def _every_bit_seen(original: _Any, self: _Any, lane: _Any, page: int, word: int) -> None:
+    original(self, lane, page, (1 << 256) - 1)
+
+
 def _unsigned_statement(
     domain: int, registration: int, hub: bytes, committed: _Any, named: _Any, quorum: _Any, statement: _Any
 ) -> AuthenticatedSlots:
@@ -144,6 +148,13 @@ RELAY = (
         frozenset({"I12", "crash"}),
         changed(relay_application, "make_entries", _shuffled_outboxes),
         0,
+    ),
+    PlantedBug(
+        "relay: acknowledged unseen",
+        "one bitmap word acknowledges packets that the hub does not have, and their messages are dropped",
+        frozenset({"I13"}),
+        changed(hub_slots._Reader, "_read_seen", _every_bit_seen),
+        97,
     ),
     PlantedBug(
         "relay: forgets before the receipt",
