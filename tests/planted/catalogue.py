@@ -112,7 +112,7 @@ RELAY = (
         "a status of 00 aborts a transaction whose packet may still be executed",
         frozenset({"I4", "I1"}),
         changed(hub_slots._Reader, "_read_status", _absent_before_expiry),
-        18,
+        17,
     ),
     PlantedBug(
         "relay: a failure commits",
@@ -154,14 +154,14 @@ RELAY = (
         "one bitmap word acknowledges packets that the hub does not have, and their messages are dropped",
         frozenset({"I13"}),
         changed(hub_slots._Reader, "_read_seen", _every_bit_seen),
-        125,
+        97,
     ),
     PlantedBug(
         "relay: forgets before the receipt",
         "what was acknowledged is forgotten for good although its receipt has not come; the product once did so",
         frozenset({"I13"}),
         replaced(retention, "_waits_for_receipt", lambda store, record, header: False),
-        39,
+        139,
     ),
     PlantedBug(
         "relay: no tombstones",
@@ -622,7 +622,7 @@ GATEWAY = (
         "it waits for a relay chain to show a head of which it keeps nothing; a bug that the product once had",
         frozenset({"I13", "crash"}),
         replaced(RelayListener, "_last_forgotten", _head_is_always_shown),
-        339,
+        327,
     ),
     PlantedBug(
         "gateway: recorded is settled",
