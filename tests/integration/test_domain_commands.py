@@ -19,8 +19,8 @@ from piebridge.cli.management import management_file
 from piebridge.cli.management.acting import governed_by_us, open_management
 from piebridge.evm_chain.genesis import GenesisAccount, evm_genesis
 from piebridge.management_chain.chain.contracts import ContractName
-from piebridge.management_chain.client.governor_messages import RegistryOrder, executed_body
 from piebridge.management_chain.domains.template import domain_template
+from piebridge.protocol_stack.management.governor_message import RegistryOrder, executed_body
 from testkit.command_line import CommandLine, Outcome
 from testkit.evm_chain_node import running_node
 from testkit.ports import free_port_base

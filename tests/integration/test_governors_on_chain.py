@@ -12,11 +12,11 @@ from piebridge.chains.jsonrpc import JsonRpcClient
 from piebridge.contracts.loader import load
 from piebridge.crypto.hash import keccak256
 from piebridge.crypto.signature import address_of_private_key
+from piebridge.management_chain.governor.board_messages import reshared, rotate_board
 from piebridge.management_chain.governor.ceremony import CeremonyKind, Epochs, GovernorSet
 from piebridge.management_chain.governor.decisions import WantedSharing
 from piebridge.management_chain.governor.evm_board import EvmBoard
 from piebridge.management_chain.governor.governor import GovernorSettings
-from piebridge.management_chain.governor.management_message import reshared, rotate_board
 from piebridge.management_chain.governor.service import GovernorService
 from piebridge.management_chain.governor.store import GovernorStore
 from piebridge.management_chain.node.account import AgentAccount

@@ -22,7 +22,7 @@ from piebridge.crypto.errors import ConfigurationError
 from piebridge.crypto.keystore import KeyPurpose
 from piebridge.management_chain.chain.contracts import DAY_SECONDS, ContractName, ManagementRules
 from piebridge.management_chain.chain.founders import Founders
-from piebridge.management_chain.client.governor_messages import MarketOrder, admit_body
+from piebridge.protocol_stack.management.governor_message import MarketOrder, admit_body
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -16,10 +16,10 @@ from piebridge.crypto import keystore
 from piebridge.crypto.errors import ConfigurationError
 from piebridge.crypto.keystore import KeyPurpose
 from piebridge.crypto.threshold.signing import sign_single
-from piebridge.management_chain.chain.contracts import ContractName, artifact
+from piebridge.management_chain.chain.contracts import ContractName, artifact, number_of
 from piebridge.management_chain.client.errors import refusal
-from piebridge.management_chain.client.governor_messages import ManagementMessage
 from piebridge.management_chain.client.reader import ManagementReader
+from piebridge.protocol_stack.management.governor_message import ManagementMessage
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,12 +194,13 @@ async def governed_by_us(session: Session, name: ContractName, domain: int, kind
     words = passphrase.read(folder / password if password else None, None, prompt="Passphrase of the governor key")
     key = keystore.load(folder / file.governor_key_file, KeyPurpose.GOVERNOR, words, dev=file.dev)
     governors = await session.reader.governors()
+    counter = await session.reader.counter(name, domain) + 1
     message = ManagementMessage(
-        name, domain, governors.epoch, kind, await session.reader.counter(name, domain) + 1, body
+        file.contracts.place(name), number_of(name), domain, governors.epoch, kind, counter, body
     )
     secret = int.from_bytes(key, "big")
-    signed = message.signed(file.contracts, lambda digest: sign_single(secret, digest, secrets.token_bytes(32)))
-    for event in await session.send(name, "governor", signed):
+    signed = message.signed(lambda digest: sign_single(secret, digest, secrets.token_bytes(32)))
+    for event in await session.send(name, "governor", signed.encode()):
         if event.name == "GovernorMessageHandled" and not event.arguments["done"]:
             raise refusal(
                 f"{name} did not execute governor message {message.counter}", bytes(event.arguments["reason"])

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from piebridge.management_chain.governor.ceremony import CeremonyKind, Epochs, GovernorSet
-from piebridge.management_chain.governor.management_message import ManagementMessage
 from piebridge.protocol_stack.governor_messages import GovernorMessage
+from piebridge.protocol_stack.management.governor_message import ManagementMessage
 
 DecidedMessage: TypeAlias = GovernorMessage | ManagementMessage
 """What governors sign: typed messages to hubs, relay chains and the contracts of the management chain."""

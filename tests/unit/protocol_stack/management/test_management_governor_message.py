@@ -1,18 +1,15 @@
 """Governor messages to the management contracts: the container and digest of management.md, sections 2 and 3."""
 
-from types import MappingProxyType
-
 from piebridge.crypto.hash import keccak256
 from piebridge.crypto.threshold.ciphersuite import base_times, encode_element
 from piebridge.crypto.threshold.signing import sign_single
 from piebridge.crypto.threshold.verification import verify
-from piebridge.management_chain.chain.contracts import ContractName, ManagementContracts
-from piebridge.management_chain.client.governor_messages import ManagementMessage, MarketOrder, admit_body
+from piebridge.protocol_stack.management.governor_message import ManagementMessage, MarketOrder, admit_body
+from piebridge.protocol_stack.management.tags import ManagementContract, Place
 
-CONTRACTS = ManagementContracts(
-    91_000, MappingProxyType({name: bytes([index + 1]) * 20 for index, name in enumerate(ContractName)})
+MESSAGE = ManagementMessage(
+    Place(91_000, b"\x02" * 20), ManagementContract.MARKET, 0, 7, MarketOrder.ADMIT, 5, admit_body(b"\xaa" * 20)
 )
-MESSAGE = ManagementMessage(ContractName.MARKET, 0, 7, MarketOrder.ADMIT, 5, admit_body(b"\xaa" * 20))
 
 
 def test_the_digest_is_built_as_the_page_says() -> None:
@@ -27,11 +24,11 @@ def test_the_digest_is_built_as_the_page_says() -> None:
         + (5).to_bytes(8, "big")
         + b"\xaa" * 20
     )
-    assert MESSAGE.digest(CONTRACTS) == expected
+    assert MESSAGE.digest == expected
 
 
 def test_the_container_carries_target_counter_body_and_signature() -> None:
-    encoded = MESSAGE.signed(CONTRACTS, lambda digest: sign_single(9, digest, bytes(32)))
+    encoded = MESSAGE.signed(lambda digest: sign_single(9, digest, bytes(32))).encode()
     assert encoded[:2] == bytes([1, 3])
     assert encoded[2:6] == bytes(4)
     assert int.from_bytes(encoded[6:10], "big") == 2
@@ -41,4 +38,4 @@ def test_the_container_carries_target_counter_body_and_signature() -> None:
     assert int.from_bytes(encoded[35:43], "big") == 5
     assert encoded[43:45] == (20).to_bytes(2, "big")
     assert encoded[45:65] == b"\xaa" * 20
-    verify(encoded[65:], MESSAGE.digest(CONTRACTS), encode_element(base_times(9)))
+    verify(encoded[65:], MESSAGE.digest, encode_element(base_times(9)))

@@ -1,32 +1,81 @@
 """Governor messages to the contracts of the management chain (``docs/protocol/management.md``, sections 2 and 3)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from enum import IntEnum, unique
 from typing import Final
 
 from piebridge.crypto.threshold.verification import verify
-from piebridge.management_chain.governor.board_view import BoardView
 from piebridge.protocol_stack.codec import address, bytes16, one_of, u8, u32, u64
 from piebridge.protocol_stack.errors import ErrorCode, FormatError
 from piebridge.protocol_stack.governor_messages import VERSION
 from piebridge.protocol_stack.management.digests import governor_management_digest
+from piebridge.protocol_stack.management.request import DomainRequest
 from piebridge.protocol_stack.management.tags import ManagementContract, Place
 from piebridge.protocol_stack.signers import check_threshold_signature
 
 TARGET_KIND: Final = 3
 """Target kind of these messages in the container that all governor messages share."""
-ROTATE: Final = 13
-RESHARED: Final = 14
+NO_OP: Final = 1
+"""Kind that every contract takes: it does nothing but use up its number."""
 
-_NO_OP: Final = 1
-_EXECUTED: Final = 2
-_LENGTHS: Final = {
-    ManagementContract.BOARD: {ROTATE: 106, RESHARED: 8},
-    ManagementContract.MARKET: {2: 20, 3: 58, 4: 5, 5: 36, 6: 6},
-    ManagementContract.REGISTRY: {3: 32, 4: 5, 5: 12, 6: 24},
-    ManagementContract.DIRECTORY: {2: 24, 3: 5},
+
+@unique
+class BoardOrder(IntEnum):
+    """Kinds of messages to the GovernorBoard."""
+
+    ROTATE = 13
+    RESHARED = 14
+
+
+@unique
+class MarketOrder(IntEnum):
+    """Kinds of messages to the NodeMarket."""
+
+    ADMIT = 2
+    SLASH = 3
+    SUSPEND = 4
+    DISBURSE = 5
+    RESTORE = 6
+
+
+@unique
+class RegistryOrder(IntEnum):
+    """Kinds of messages to the DomainRegistry."""
+
+    EXECUTED = 2
+    REFUSE = 3
+    RELAY_STATE = 4
+    CLOSE_REGISTRATION = 5
+    SET_REPRESENTATIVE = 6
+
+
+@unique
+class DirectoryOrder(IntEnum):
+    """Kinds of messages to the ApplicationDirectory."""
+
+    ASSIGN = 2
+    SUSPEND = 3
+
+
+_LENGTHS: Final[Mapping[ManagementContract, Mapping[int, int]]] = {
+    ManagementContract.BOARD: {BoardOrder.ROTATE: 106, BoardOrder.RESHARED: 8},
+    ManagementContract.MARKET: {
+        MarketOrder.ADMIT: 20,
+        MarketOrder.SLASH: 58,
+        MarketOrder.SUSPEND: 5,
+        MarketOrder.DISBURSE: 36,
+        MarketOrder.RESTORE: 6,
+    },
+    ManagementContract.REGISTRY: {
+        RegistryOrder.REFUSE: 32,
+        RegistryOrder.RELAY_STATE: 5,
+        RegistryOrder.CLOSE_REGISTRATION: 12,
+        RegistryOrder.SET_REPRESENTATIVE: 24,
+    },
+    ManagementContract.DIRECTORY: {DirectoryOrder.ASSIGN: 24, DirectoryOrder.SUSPEND: 5},
 }
-"""Length of the body by contract and kind, bytes."""
+"""Length of the body by contract and kind, bytes. Only that of EXECUTED differs from request to request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +112,11 @@ class ManagementMessage:
         Raises:
             FormatError: it does not.
         """
-        if (self.target, self.kind) == (ManagementContract.REGISTRY, _EXECUTED):
+        if (self.target, self.kind) == (ManagementContract.REGISTRY, RegistryOrder.EXECUTED):
             if not self.body:
                 raise FormatError(ErrorCode.GOVERNOR_BODY, "EXECUTED names its request")
             return
-        lengths = _LENGTHS[self.target] | {_NO_OP: 0}
+        lengths = {**_LENGTHS[self.target], NO_OP: 0}
         one_of(self.kind, tuple(lengths), "kind of a message to a management contract", ErrorCode.KIND)
         one_of(len(self.body), (lengths[self.kind],), "length of a body", ErrorCode.GOVERNOR_BODY)
 
@@ -104,18 +153,11 @@ class ManagementMessage:
         )
 
 
-def rotate_board(view: BoardView, ceremony: int, counter: int) -> ManagementMessage:
-    """Return the unsigned message by which the board takes the new key of a ceremony. It is signed last of all ROTATEs.
-
-    Args:
-        view: the board; the ceremony is among its ``made``.
-        ceremony: the key generation.
-        counter: last counter of (board, domain 0) + 1.
-    """
-    body = u64(ceremony) + view.made[ceremony].key.public_key + view.registration_signature(ceremony)
-    return ManagementMessage(view.place, ManagementContract.BOARD, 0, view.key_epoch, ROTATE, counter, body)
+def admit_body(account: bytes) -> bytes:
+    """Return the body of ADMIT: the account of a new operator."""
+    return address(account)
 
 
-def reshared(view: BoardView, ceremony: int, counter: int) -> ManagementMessage:
-    """Return the unsigned message by which the members of a resharing become the current set. Arguments as above."""
-    return ManagementMessage(view.place, ManagementContract.BOARD, 0, view.key_epoch, RESHARED, counter, u64(ceremony))
+def executed_body(request: DomainRequest) -> bytes:
+    """Return the body of EXECUTED: the request that was carried out, whole, as the registry keeps only its hash."""
+    return request.encode()
