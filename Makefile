@@ -19,7 +19,7 @@ export ETH_HASH_BACKEND := pysha3
 # `make -j check test` would mix their output, and CI must end in the summary of the tests.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help demo test forge-test test-fast check bench soak simulate lock fmt cometbft bare-machine clean
+.PHONY: help demo test forge-test forge-test-both test-fast check bench soak simulate lock fmt cometbft bare-machine clean
 
 help: ## list the targets
 	@$(PYTHON) scripts/make_help.py Makefile
@@ -30,8 +30,7 @@ demo: ## tokens move between chains, live (PARACHAIN_KIND=anvil: on real EVM nod
 
 test: ## everything: Solidity tests, then all Python tests with real chains (builds CometBFT once)
 	$(SET_UP) test
-	@$(MAKE) --no-print-directory forge-test
-	@FOUNDRY_PROFILE=london $(MAKE) --no-print-directory forge-test
+	@$(MAKE) --no-print-directory forge-test-both
 	@$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
 # Folder by folder: compiled all in one go, the optimiser takes some functions beyond the depth of the EVM's stack.
@@ -39,6 +38,12 @@ forge-test: ## the Solidity tests for one EVM version (FOUNDRY_PROFILE=london fo
 	$(SET_UP) dev
 	cd contracts && for folder in src test/crypto test/apps test/hub test/vectors test/management; do $(BIN)/forge build $$folder || exit 1; done
 	cd contracts && $(BIN)/forge test
+
+# The compiler uses one processor, so both EVM versions are compiled at once; what london says is shown afterwards.
+forge-test-both:
+	@FOUNDRY_PROFILE=london $(MAKE) --no-print-directory forge-test > .cache/forge-london.log 2>&1 & london=$$!; \
+	$(MAKE) --no-print-directory forge-test; cancun=$$?; \
+	wait $$london; london=$$?; cat .cache/forge-london.log; exit $$((cancun | london))
 
 test-fast: ## under 2 minutes: no real chain, nothing slow
 	$(SET_UP) dev
