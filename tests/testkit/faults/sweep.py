@@ -15,15 +15,15 @@ from testkit.faults import syscalls
 
 FIRST_START = ("engine.after_init_chain", "engine.after_save_genesis_state")
 """Points that a chain passes at its very first start only."""
-SELDOM = ("gateway.acknowledge.before_submit", "gateway.acknowledge.after_submit")
+SELDOM = tuple(name for name in GATEWAY if name.startswith("gateway.acknowledge."))
 """Points that a gateway passes only when it has lived for half a minute: so long a receipt is waited for."""
 STEP_SECONDS = 25.0
 """How long a process may run until it has passed its step as often as was asked; then another has a try: among several
 gateways nobody can say whose turn comes."""
 SYSCALL_SECONDS = 12.0
 """The same for system calls, of which nobody knows how many there will be."""
-SELDOM_SECONDS = 100.0
-"""The same for those that are passed seldom."""
+SELDOM_SECONDS = 75.0
+"""The same for those that are passed seldom: half a minute, and the time that a gateway needs to start and to carry."""
 TRIES = 8
 """Processes that may fail to reach a step before it counts as missed."""
 BURST = 30
@@ -45,6 +45,15 @@ class Death:
     """Variables added to its own."""
     seconds: float = STEP_SECONDS
     """How long it may take to come there."""
+
+
+@dataclass(slots=True, eq=False)
+class _Shared:
+    """Steps that several processes share; one that was missed comes back, and then another one has its try."""
+
+    waiting: list[Death]
+    dying: int = 0
+    """Processes that are on their way to a step."""
 
 
 @dataclass(slots=True)
@@ -113,11 +122,11 @@ class Sweep:
             sending: keep packets under way all the time; without, packets are sent between two deaths where few are
                 left (a chain that is down takes none): then for one process at a time.
         """
-        queues = {names: list(wanted) for names, wanted in deaths.items()}
+        queues = {names: _Shared(list(wanted)) for names, wanted in deaths.items()}
         victims = [(name, queues[names]) for names in queues for name in names.split(",")]
         working = len(victims)
 
-        async def die(name: str, queue: list[Death]) -> None:
+        async def die(name: str, queue: _Shared) -> None:
             nonlocal working
             await self._die_again_and_again(name, queue, sending=sending)
             working -= 1  # it stays down, and takes no work from those that have steps to reach
@@ -145,17 +154,23 @@ class Sweep:
         assert not missed, f"never reached: {missed}"
         return self.swept.settled
 
-    async def _die_again_and_again(self, name: str, queue: list[Death], *, sending: bool) -> None:
+    async def _die_again_and_again(self, name: str, queue: _Shared, *, sending: bool) -> None:
         if not sending:
             await self._scene.traffic.send(BURST)
         self._network.kill(name)
-        while queue:
-            death = queue.pop(0)
+        while queue.waiting or queue.dying:
+            if not queue.waiting:  # it stays down until it is known whether the others come to theirs
+                await asyncio.sleep(_POLL_SECONDS)
+                continue
+            death = queue.waiting.pop(0)
+            queue.dying += 1
             if not await self._die(name, death):
                 self.swept.misses[death.step] += 1
                 if self.swept.misses[death.step] < TRIES:
-                    queue.append(death)
-            if queue and not sending and self._scene.pending.known < BURST // 3:
+                    queue.waiting.append(death)
+                    await asyncio.sleep(2 * _POLL_SECONDS)  # others first, if there are any
+            queue.dying -= 1
+            if queue.waiting and not sending and self._scene.pending.known < BURST // 3:
                 self._network.start(name)
                 await self._scene.chains_answer()
                 await self._scene.traffic.send(BURST)
