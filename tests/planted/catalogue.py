@@ -175,7 +175,7 @@ RELAY = (
         "what waits cannot be shown any more; a bug that the product once had",
         frozenset({"I13"}),
         replaced(retention, "_forget_entries", _forget_what_precedes),
-        31,
+        25,
     ),
     PlantedBug(
         "relay: absence commits",
