@@ -664,7 +664,7 @@ GATEWAY = (
         "one transaction that has ended hides all those before it",
         frozenset({"I13"}),
         changed(Reconciler, "settled", _settled_over_gaps),
-        219,
+        417,
     ),
     PlantedBug(
         "gateway: receipts taken for opened",

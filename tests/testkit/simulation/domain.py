@@ -45,8 +45,8 @@ RELAYS = (1, 2)
 DELTA_SECONDS = 240.0
 """I13: so long after the last fault everything has ended."""
 LONG_DELTA_SECONDS = 420.0
-"""The same for seeds in which a relay chain forgets after 25 s what gateways, which look again only every 60 s, then have to
-carry once more, up to three times: there and home again."""
+"""The same for seeds in which a relay chain forgets after 25 s what gateways, which look again only every 60 s, then
+have to carry once more, up to three times: there and home again."""
 LONG = frozenset({713, 1515})
 """These seeds: 713 needs up to 300 s, 1515 up to 360."""
 _LOOK_SECONDS = 20.0
