@@ -40,7 +40,7 @@ forge-test: ## the Solidity tests for one EVM version (FOUNDRY_PROFILE=london fo
 	cd contracts && $(BIN)/forge test
 
 # The compiler uses one processor, so both EVM versions are compiled at once; what london says is shown afterwards.
-forge-test-both:
+forge-test-both: ## the Solidity tests for both EVM versions at once
 	@FOUNDRY_PROFILE=london $(MAKE) --no-print-directory forge-test > .cache/forge-london.log 2>&1 & london=$$!; \
 	$(MAKE) --no-print-directory forge-test; cancun=$$?; \
 	wait $$london; london=$$?; cat .cache/forge-london.log; exit $$((cancun | london))
