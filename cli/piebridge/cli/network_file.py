@@ -4,15 +4,13 @@ The schema in ``data/network.schema.json`` is the authority; the classes here mi
 """
 
 import json
-import os
 import shlex
 from dataclasses import asdict, dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import jsonschema
-
+from piebridge.cli import schema_file
 from piebridge.crypto.errors import ConfigurationError
 
 
@@ -331,25 +329,20 @@ def from_document(document: object, source: str) -> NetworkFile:
     Raises:
         ConfigurationError: it does not fit the schema; the message names the place.
     """
-    try:
-        jsonschema.validate(document, schema())
-    except jsonschema.ValidationError as error:
-        place = "/".join(str(part) for part in error.absolute_path) or "the document"
-        raise ConfigurationError(f"{source} is no network file of version 1: {place}: {error.message}") from error
-    assert isinstance(document, dict)
+    checked = schema_file.check(document, schema(), source=source, kind="network file")
     return NetworkFile(
-        version=document["version"],
-        name=document["name"],
-        created_at=document["created_at"],
-        dev=document["dev"],
-        domain=DomainEntry(**document["domain"]),
-        chains=tuple(_chain(entry) for entry in document["chains"]),
-        relay_chains=tuple(_relay_chain(entry) for entry in document["relay_chains"]),
-        notaries=tuple(NotaryEntry(**{**entry, "chains": tuple(entry["chains"])}) for entry in document["notaries"]),
-        gateways=tuple(GatewayEntry(**entry) for entry in document["gateways"]),
-        accounts=tuple(AccountEntry(**entry) for entry in document["accounts"]),
+        version=checked["version"],
+        name=checked["name"],
+        created_at=checked["created_at"],
+        dev=checked["dev"],
+        domain=DomainEntry(**checked["domain"]),
+        chains=tuple(_chain(entry) for entry in checked["chains"]),
+        relay_chains=tuple(_relay_chain(entry) for entry in checked["relay_chains"]),
+        notaries=tuple(NotaryEntry(**{**entry, "chains": tuple(entry["chains"])}) for entry in checked["notaries"]),
+        gateways=tuple(GatewayEntry(**entry) for entry in checked["gateways"]),
+        accounts=tuple(AccountEntry(**entry) for entry in checked["accounts"]),
         processes=tuple(
-            ProcessEntry(**{**entry, "command": tuple(entry["command"])}) for entry in document["processes"]
+            ProcessEntry(**{**entry, "command": tuple(entry["command"])}) for entry in checked["processes"]
         ),
     )
 
@@ -357,16 +350,7 @@ def from_document(document: object, source: str) -> NetworkFile:
 def save(network: NetworkFile, directory: Path) -> Path:
     """Write the network file so that a reader finds either the old or the new one, never half of it."""
     document = json.loads(json.dumps(asdict(network)))
-    jsonschema.validate(document, schema())
-    path = directory / FILE_NAME
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("w", encoding="utf-8") as stream:
-        json.dump(document, stream, indent=2)
-        stream.write("\n")
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(path)
-    return path
+    return schema_file.write(document, schema(), directory / FILE_NAME)
 
 
 def _chain(entry: dict[str, Any]) -> ChainEntry:

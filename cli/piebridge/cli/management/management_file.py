@@ -1,16 +1,15 @@
 """``management.json``: the description of a management chain that commands, agents and governors share."""
 
 import json
-import os
 from dataclasses import asdict, dataclass, replace
 from importlib import resources
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import jsonschema
 from eth_utils.address import to_checksum_address
 
+from piebridge.cli import schema_file
 from piebridge.cli.network_file import AccountEntry, ProcessEntry
 from piebridge.crypto.errors import ConfigurationError
 from piebridge.management_chain.chain.contracts import ContractName, ManagementContracts, ManagementRules
@@ -142,44 +141,39 @@ def from_document(document: object, source: str) -> ManagementFile:
     Raises:
         ConfigurationError: it does not fit the schema; the message names the place.
     """
-    try:
-        jsonschema.validate(document, schema())
-    except jsonschema.ValidationError as error:
-        place = "/".join(str(part) for part in error.absolute_path) or "the document"
-        raise ConfigurationError(f"{source} is no management file of version 1: {place}: {error.message}") from error
-    assert isinstance(document, dict)
-    rules = document["rules"]
+    checked = schema_file.check(document, schema(), source=source, kind="management file")
+    rules = checked["rules"]
     return ManagementFile(
-        name=document["name"],
-        created_at=document["created_at"],
-        dev=document["dev"],
-        engine=document["engine"],
-        cometbft_chain_id=document["cometbft_chain_id"],
-        rpc_urls=tuple(document["rpc_urls"]),
-        websocket_urls=tuple(document["websocket_urls"]),
-        cometbft_rpc_urls=tuple(document["cometbft_rpc_urls"]),
-        trusted_height=document["trusted_height"],
-        trusted_hash=document["trusted_hash"],
-        deployed_in_block=document["deployed_in_block"],
+        name=checked["name"],
+        created_at=checked["created_at"],
+        dev=checked["dev"],
+        engine=checked["engine"],
+        cometbft_chain_id=checked["cometbft_chain_id"],
+        rpc_urls=tuple(checked["rpc_urls"]),
+        websocket_urls=tuple(checked["websocket_urls"]),
+        cometbft_rpc_urls=tuple(checked["cometbft_rpc_urls"]),
+        trusted_height=checked["trusted_height"],
+        trusted_hash=checked["trusted_hash"],
+        deployed_in_block=checked["deployed_in_block"],
         contracts=ManagementContracts(
-            document["evm_chain_id"],
+            checked["evm_chain_id"],
             MappingProxyType(
-                {name: bytes.fromhex(document["contracts"][key][2:]) for name, key in _CONTRACT_KEYS.items()}
+                {name: bytes.fromhex(checked["contracts"][key][2:]) for name, key in _CONTRACT_KEYS.items()}
             ),
         ),
         rules=ManagementRules(
             founders=Founders(
                 rules["founder_threshold"], tuple(bytes.fromhex(account[2:]) for account in rules["founders"])
             ),
-            dev=document["dev"],
+            dev=checked["dev"],
             bond_per_node_wei=int(rules["bond_per_node_wei"]),
             withdrawal_delay_seconds=rules["withdrawal_delay_seconds"],
             period_seconds=rules["period_seconds"],
         ),
-        governor_key_file=document["governor_key_file"],
-        accounts=tuple(AccountEntry(**account) for account in document["accounts"]),
+        governor_key_file=checked["governor_key_file"],
+        accounts=tuple(AccountEntry(**account) for account in checked["accounts"]),
         processes=tuple(
-            ProcessEntry(**{**process, "command": tuple(process["command"])}) for process in document["processes"]
+            ProcessEntry(**{**process, "command": tuple(process["command"])}) for process in checked["processes"]
         ),
     )
 
@@ -187,13 +181,4 @@ def from_document(document: object, source: str) -> ManagementFile:
 def save(management: ManagementFile, directory: Path) -> Path:
     """Write the file so that a reader finds either the old or the new one, never half of it."""
     document = management.document()
-    jsonschema.validate(document, schema())
-    path = directory / FILE_NAME
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("w", encoding="utf-8") as stream:
-        json.dump(document, stream, indent=2)
-        stream.write("\n")
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(path)
-    return path
+    return schema_file.write(document, schema(), directory / FILE_NAME)
